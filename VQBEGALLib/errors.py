@@ -1,0 +1,71 @@
+"""Errors that a person can act on: one sentence what is wrong, one what to do.
+
+Every error the library raises on purpose derives from :class:`VQBEGALError`; each class has the exit code
+that the command line ends with, so that a script or the panel can tell them apart without reading text.
+"""
+
+from __future__ import annotations
+
+
+class VQBEGALError(Exception):
+    """Base of all deliberate errors.
+
+    Args:
+        problem: what is wrong, one sentence.
+        remedy: what to do about it, one sentence; may be empty.
+    """
+
+    exit_code = 1
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        super().__init__(problem, remedy)
+        self.problem = problem
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.problem} {self.remedy}".strip()
+
+
+class InputError(VQBEGALError):
+    """A volume, labelmap, table or option cannot be used as it is."""
+
+    exit_code = 3
+
+
+class StudyError(VQBEGALError):
+    """A study folder is missing, damaged, from a newer version, or not in the state the command needs."""
+
+    exit_code = 4
+
+
+class StudyLockedError(StudyError):
+    """Another process is writing to the study."""
+
+    exit_code = 5
+
+
+class StorageError(VQBEGALError):
+    """The disk is full or a file cannot be written; the state before the write is intact."""
+
+    exit_code = 6
+
+
+class OutOfMemoryError(VQBEGALError):
+    """The chosen device has too little memory for the configured network and batch."""
+
+    exit_code = 7
+
+
+class MissingDependencyError(VQBEGALError):
+    """A library that this step needs is not installed, or only half installed."""
+
+    exit_code = 8
+
+
+class CancelledError(VQBEGALError):
+    """A person asked the job to stop; everything finished so far is kept."""
+
+    exit_code = 130
+
+    def __init__(self, problem: str = "Cancelled; everything finished so far is kept.", remedy: str = "") -> None:
+        super().__init__(problem, remedy)
