@@ -182,7 +182,7 @@ class Config:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values, section by section."""
-        return _plain(dataclasses.asdict(self))
+        return {key: _plain(value) for key, value in dataclasses.asdict(self).items()}
 
     @classmethod
     def from_json(cls, data: object) -> Config:

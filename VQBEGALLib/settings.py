@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 def setting(default: T, doc: str, *, low: float = -math.inf, high: float = math.inf) -> T:
     """Declare a field with its text and, for numbers, its inclusive range."""
-    return typing.cast(T, field(default=default, metadata={"doc": doc, "low": low, "high": high}))
+    return field(default=default, metadata={"doc": doc, "low": low, "high": high})
 
 
 @dataclass(frozen=True, kw_only=True)
