@@ -61,7 +61,7 @@ class Reporter:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._listener = listener
-        self._cancel_file = cancel_file
+        self.cancel_file = cancel_file
         self.clock = clock
 
     def emit(self, kind: str, **fields: Any) -> None:
@@ -82,7 +82,7 @@ class Reporter:
         Raises:
             CancelledError: a person asked the job to stop.
         """
-        if self._cancel_file is not None and self._cancel_file.exists():
+        if self.cancel_file is not None and self.cancel_file.exists():
             raise CancelledError()
 
     def stage(self, name: str, total: int, *, unit: str = "step", done: int = 0) -> Stage:
@@ -102,6 +102,7 @@ class Stage:
         self._total = total
         self._unit = unit
         self._done = self._first = done
+        self._figures: dict[str, float] = {}
         self._started = self._sent = reporter.clock()
 
     def __enter__(self) -> Stage:
@@ -116,19 +117,20 @@ class Stage:
             self._send()
 
     def advance(self, count: int = 1, **figures: float) -> None:
-        """Count finished units; ``figures`` (a loss, a Dice) travel with the event.
+        """Count finished units; ``figures`` (a loss, a Dice) travel with this event and those after it.
 
         Raises:
             CancelledError: a person asked the job to stop.
         """
         self._done += count
+        self._figures |= {key: round(float(value), 6) for key, value in figures.items()}
         now = self._reporter.clock()
         if now - self._sent >= PROGRESS_INTERVAL:
             self._sent = now
-            self._send(**figures)
+            self._send()
         self._reporter.check_cancelled()
 
-    def _send(self, **figures: float) -> None:
+    def _send(self) -> None:
         elapsed = self._reporter.clock() - self._started
         finished = self._done - self._first
         left = elapsed / finished * (self._total - self._done) if finished else None
@@ -140,5 +142,5 @@ class Stage:
             unit=self._unit,
             seconds=round(elapsed, 2),
             seconds_left=None if left is None else round(left, 1),
-            **{key: round(float(value), 6) for key, value in figures.items()},
+            **self._figures,
         )

@@ -40,7 +40,9 @@ def parsed(name: str, text: str, hint: Any) -> object:
         if typing.get_origin(hint) is tuple:
             return [float(part) for part in text.split(",")]
     except (ValueError, KeyError):
-        kind = {bool: "true or false", int: "a whole number", float: "a number"}.get(hint, "numbers separated by commas")
+        kind = {bool: "true or false", int: "a whole number", float: "a number"}.get(
+            hint, "numbers separated by commas"
+        )
         raise InputError(f"{name} is {text!r}.", f"Give {kind}.") from None
     return text
 
@@ -63,7 +65,10 @@ def checked(name: str, value: object, hint: Any, limits: Mapping[Any, Any]) -> o
         return value
     if isinstance(value, bool) or not isinstance(value, (int, float) if hint is float else int):
         raise InputError(f"{name} is {value!r}.", f"Give a {'whole ' if hint is int else ''}number.")
-    number = typing.cast(float, hint(value))
-    if not limits["low"] <= number <= limits["high"] or math.isnan(number):
+    try:
+        number = typing.cast(float, hint(value))
+    except OverflowError:
+        number = math.inf
+    if not limits["low"] <= number <= limits["high"] or not math.isfinite(number):
         raise InputError(f"{name} is {value}.", f"Choose a value from {limits['low']:g} to {limits['high']:g}.")
     return number

@@ -71,6 +71,12 @@ class Volume:
         along_i, along_j, along_k = np.linalg.norm(self.affine[:3, :3], axis=0)
         return float(along_k), float(along_j), float(along_i)
 
+    @property
+    def orthogonal(self) -> bool:
+        """Whether the axes are perpendicular to each other, to within 0.006°; a gantry tilt makes them not so."""
+        axes = self.affine[:3, :3] / np.linalg.norm(self.affine[:3, :3], axis=0)
+        return bool(np.abs(axes.T @ axes - np.eye(3)).max() < 1e-4)
+
     def with_voxels(self, voxels: Voxels) -> Volume:
         """Return other voxels on this grid.
 

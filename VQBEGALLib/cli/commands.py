@@ -1,0 +1,217 @@
+"""The commands: each opens its study, calls the rooms, and says what came of it."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from VQBEGALLib.cli import tables
+from VQBEGALLib.cli.terminal import Result
+from VQBEGALLib.cohort import NewSubject, from_table, gather
+from VQBEGALLib.config import parse_assignments, preset
+from VQBEGALLib.errors import InputError, StudyError
+from VQBEGALLib.events import Reporter
+from VQBEGALLib.slices import SliceFrame
+from VQBEGALLib.study import Study
+from VQBEGALLib.volumes import binary_labelmap, read_labelmap, read_volume, write_volume
+
+if TYPE_CHECKING:  # torch is imported only by the commands that need it
+    import torch
+
+    from VQBEGALLib.rounds import Material
+
+
+def phantom(options: argparse.Namespace, reporter: Reporter) -> Result:
+    """Write a cohort of simulated abdomens."""
+    from VQBEGALLib.volumes.phantom import write_cohort
+
+    write_cohort(options.folder, subjects=options.subjects, seed=options.seed, reporter=reporter)
+    return Result(
+        {"folder": str(options.folder), "subjects": options.subjects},
+        f"{options.subjects} simulated abdomens are in {options.folder}.",
+    )
+
+
+def study_create(options: argparse.Namespace, reporter: Reporter) -> Result:
+    """Create a study."""
+    changes = {"seed": str(options.seed), **parse_assignments(options.assignments)}
+    study = Study.create(options.study, preset(options.preset, changes), _subjects(options), reporter=reporter)
+    return tables.status(study)
+
+
+def study_add(options: argparse.Namespace, reporter: Reporter) -> Result:
+    """Add cases to a study."""
+    study = Study.open(options.study)
+    study.add_subjects(_subjects(options), reporter=reporter)
+    return tables.status(study)
+
+
+def _subjects(options: argparse.Namespace) -> list[NewSubject]:
+    if (options.table is None) == (options.primary is None):
+        raise InputError("The cohort is given neither once nor only once.", "Give either --primary DIR or --table CSV.")
+    if options.table is not None:
+        return from_table(options.table, seed=getattr(options, "seed", 0))
+    return gather(
+        options.primary,
+        options.auxiliary,
+        primary_labels=options.primary_labels,
+        auxiliary_labels=options.auxiliary_labels,
+        split=options.split,
+        seed=getattr(options, "seed", 0),
+    )
+
+
+def run(options: argparse.Namespace, reporter: Reporter) -> Result:
+    """Run rounds with an oracle."""
+    from VQBEGALLib.rounds import Oracle
+    from VQBEGALLib.rounds import run as run_rounds
+
+    study = Study.open(options.study)
+    if study.rounds() and not options.resume:
+        raise StudyError(
+            f"The study has {len(study.rounds())} rounds already.", "Add --resume to go on, or create another study."
+        )
+    if options.rounds < 1:
+        raise InputError(f"--rounds is {options.rounds}.", "Ask for at least one round.")
+    if options.seed is not None and options.seed != study.config.seed:
+        study.set_seed(options.seed)
+    reason = run_rounds(
+        study,
+        strategy_name=options.strategy,
+        rounds=options.rounds,
+        oracle=Oracle(options.boundary_noise),
+        device=_device(options, reporter),
+        reporter=reporter,
+    )
+    return tables.rounds(study, reason)
+
+
+def next_round(options: argparse.Namespace, reporter: Reporter) -> Result:
+    """Select the slices of the next round."""
+    from VQBEGALLib.rounds import Material, select
+
+    study = Study.open(options.study)
+    with study.writing("select the next round"):
+        chosen = select(
+            Material(study, reporter), options.strategy, device=_device(options, reporter), reporter=reporter
+        )
+    return tables.requests(study, chosen, as_json=options.json)
+
+
+def label(options: argparse.Namespace, reporter: Reporter) -> Result:
+    """Take annotated slices into the study."""
+    study = Study.open(options.study)
+    slices = tables.slice_numbers(options.slices)
+    grid = study.grid(options.case, options.which)
+    labelmap = binary_labelmap(read_labelmap(options.file, grid=grid), value=options.value)
+    with study.writing(f"label {options.case}"):
+        rounds = study.rounds()
+        if not rounds:
+            raise StudyError("The study has no round yet.", "Select the first slices with `vqbegal next`.")
+        current = rounds[-1]
+        asked = {item.slice: item.role for item in current.requests if item.case == options.case}
+        study.put_labels(
+            options.case,
+            labelmap,
+            slices,
+            round=current.index,
+            roles=asked if options.which == "primary" else {},
+            axis=SliceFrame.of(grid).axis,
+            which=options.which,
+        )
+        if options.which == "primary":
+            study.set_statuses(current.index, [(options.case, each) for each in slices if each in asked], "done")
+            if extra := [each for each in slices if each not in asked]:
+                reporter.warn(f"Round {current.index} did not ask for slices {extra}; they train the whole network.")
+    return tables.status(study)
+
+
+def train(options: argparse.Namespace, reporter: Reporter) -> Result:
+    """Train the newest round, then validate."""
+    from VQBEGALLib.rounds import Material, train_round, validate
+
+    study, device = Study.open(options.study), _device(options, reporter)
+    with study.writing("train"):
+        material = Material(study, reporter)
+        trained = train_round(material, device=device, reporter=reporter)
+        validate(material, trained, device=device, reporter=reporter)
+    return tables.rounds(study, f"Round {trained.index} is trained.")
+
+
+def predict(options: argparse.Namespace, reporter: Reporter) -> Result:
+    """Segment a volume."""
+    from VQBEGALLib.inference import predict as predict_volume
+    from VQBEGALLib.rounds import load_round, newest_trained
+
+    study = Study.open(options.study)
+    model, _ = load_round(study, newest_trained(study) if options.round is None else options.round)
+    primary = read_volume(options.primary)
+    auxiliary = None if options.auxiliary is None else read_volume(options.auxiliary)
+    labelmap = predict_volume(
+        model, study.config, primary, auxiliary, device=_device(options, reporter), reporter=reporter
+    )
+    write_volume(options.output, labelmap)
+    return tables.prediction(labelmap, options.output, study.config.organ)
+
+
+def evaluate(options: argparse.Namespace, reporter: Reporter) -> Result:
+    """Score the network on a split, without and with the auxiliary, and note it in the round."""
+    from VQBEGALLib.rounds import Material, evaluate_round, newest_trained
+
+    study, device = Study.open(options.study), _device(options, reporter)
+    with study.writing("evaluate"):
+        index = newest_trained(study) if options.round is None else options.round
+        material: Material = Material(study, reporter)
+        found = evaluate_round(material, index, options.split, device=device, reporter=reporter)
+    return tables.evaluation(found, index, options.split, as_json=options.json)
+
+
+def report(options: argparse.Namespace, reporter: Reporter) -> Result:
+    """Write the HTML report."""
+    from VQBEGALLib.evidence.report import write_report
+
+    study = Study.open(options.study)
+    path = write_report(study, options.output, device=_device(options, reporter), reporter=reporter)
+    return Result({"report": str(path)}, f"The report is {path}.")
+
+
+def status(options: argparse.Namespace, reporter: Reporter) -> Result:
+    """Show where a study stands."""
+    return tables.status(Study.open(options.study), as_json=options.json)
+
+
+def check(options: argparse.Namespace, reporter: Reporter) -> Result:
+    """Look at every file of a study.
+
+    Raises:
+        StudyError: there is damage.
+    """
+    found = Study.open(options.study).check()
+    for finding in found:
+        reporter.warn(f"{finding.level}: {finding.text}")
+    errors = [finding.text for finding in found if finding.level == "error"]
+    if errors:
+        raise StudyError(f"{len(errors)} of the study's files are damaged: {errors[0]}", "Restore them from a copy.")
+    return Result({"problems": 0, "notes": [finding.text for finding in found]}, "The study is whole.")
+
+
+def demo(options: argparse.Namespace, reporter: Reporter) -> Result:
+    """Run the whole path on simulated abdomens."""
+    from VQBEGALLib.evidence.demo import run_demo
+
+    return Result(
+        *run_demo(
+            options.folder,
+            subjects=options.subjects,
+            rounds=options.rounds,
+            seed=options.seed,
+            device=_device(options, reporter),
+            reporter=reporter,
+        )
+    )
+
+
+def _device(options: argparse.Namespace, reporter: Reporter) -> torch.device:
+    from VQBEGALLib.network.device import choose_device
+
+    return choose_device(options.device, threads=options.threads, reporter=reporter)

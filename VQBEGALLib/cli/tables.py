@@ -1,0 +1,159 @@
+"""Results as text for a person and as data for a program."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from VQBEGALLib.cli.terminal import Result
+from VQBEGALLib.errors import InputError
+from VQBEGALLib.records import SPLITS, Round
+from VQBEGALLib.study import Study
+from VQBEGALLib.volumes import Volume
+
+WORDS = {"all": "everything", "encoder": "encoders", "decoder": "decoder"}
+
+
+def slice_numbers(text: str) -> list[int]:
+    """Read ``12,13,20`` or ``4-9,12``.
+
+    Raises:
+        InputError: the text is something else.
+    """
+    found: set[int] = set()
+    try:
+        for part in text.split(","):
+            first, _, last = part.strip().partition("-")
+            found |= set(range(int(first), int(last or first) + 1))
+    except ValueError:
+        raise InputError(f"{text!r} is no list of slices.", "Write for example --slices 12,13,20 or 4-9.") from None
+    if not found:
+        raise InputError(f"{text!r} names no slice.", "Write for example --slices 12,13,20 or 4-9.")
+    return sorted(found)
+
+
+def status(study: Study, *, as_json: bool = False) -> Result:
+    """Show cases, budget, the newest round, and what comes next."""
+    done, ledger = study.rounds(), study.ledger()
+    current = done[-1] if done else None
+    open_ = [] if current is None else [item for item in current.requests if item.status == "open"]
+    budget = ledger["budget"]
+    upcoming = next_step(current, len(open_), budget["left"])
+    counts = {split: (len(study.cases(split)), len(study.auxiliaries(split))) for split in SPLITS}
+    patients = ledger["splits"]["train"]["patients"]
+    data = {
+        "study": str(study.folder),
+        "organ": study.config.organ,
+        "cases": {split: {"primary": mine, "auxiliary": other} for split, (mine, other) in counts.items()},
+        "rounds": len(done),
+        "open": len(open_),
+        "ledger": ledger,
+        "next": upcoming,
+    }
+    lines = [
+        f"Study {study.folder.name}: {study.config.organ}, {study.config.slices.primary_modality} with "
+        f"{study.config.slices.auxiliary_modality}",
+        *(f"  {split:<10} {mine:>3} primary, {other:>3} auxiliary volumes" for split, (mine, other) in counts.items()),
+        f"  annotated  {budget['used']} of {budget['total']} slices in {patients} patients",
+        *(f"  round {item.index:<4} {_round_line(item)}" for item in done),
+        f"Next: {upcoming}",
+    ]
+    return _result(data, lines, as_json=as_json)
+
+
+def next_step(current: Round | None, open_: int, left: int) -> str:
+    """Return what a person does next, one sentence."""
+    if current is None:
+        return "select the first slices (`vqbegal next`)."
+    if not current.trained:
+        rest = f"annotate the {open_} open slices (`vqbegal label`), then " if open_ else ""
+        return f"{rest}train (`vqbegal train`)."
+    return (
+        "select the next slices (`vqbegal next`)."
+        if left
+        else "the budget is spent; use the network (`vqbegal predict`)."
+    )
+
+
+def _round_line(round_: Round) -> str:
+    finished = sum(item.status == "done" for item in round_.requests)
+    text = f"{round_.strategy}: {finished} of {len(round_.requests)} slices annotated"
+    validation = (round_.metrics or {}).get("validation")
+    if validation:
+        return f"{text}, validation Dice {validation['summary']['dice']['mean']:.3f}"
+    return f"{text}, {'trained' if round_.trained else 'not trained'}"
+
+
+def rounds(study: Study, reason: str) -> Result:
+    """Show all rounds and why a run ended."""
+    done = study.rounds()
+    data = {
+        "reason": reason,
+        "rounds": [
+            {
+                "round": item.index,
+                "strategy": item.strategy,
+                "labelled": item.figures.get("labelled"),
+                "validation": ((item.metrics or {}).get("validation") or {}).get("summary"),
+            }
+            for item in done
+        ],
+    }
+    return Result(data, "\n".join([*(f"round {item.index}: {_round_line(item)}" for item in done), reason]))
+
+
+def requests(study: Study, round_: Round, *, as_json: bool) -> Result:
+    """Show the slices that a round asks for."""
+    data = round_.to_json()
+    lines = [
+        f"Round {round_.index} asks for {len(round_.requests)} slices ({round_.strategy}):",
+        f"{'rank':>4}  {'case':<20} {'slice':>5}  {'partner':<20} {'slice':>5}  {'score':>10}  trains",
+    ]
+    for item in round_.requests:
+        score = "" if item.score is None else f"{item.score:.3g}"
+        partner, place = item.partner or "", "" if item.partner_slice is None else item.partner_slice
+        pair = f"{item.case:<20} {item.slice:>5}  {partner:<20} {place:>5}"
+        lines.append(f"{item.rank + 1:>4}  {pair}  {score:>10}  {WORDS[item.role]}")
+    return _result(data, lines, as_json=as_json)
+
+
+def prediction(labelmap: Volume, path: Path, organ: str) -> Result:
+    """Say what was segmented and where it lies."""
+    voxels = int(np.count_nonzero(labelmap.voxels))
+    millilitres = voxels * abs(float(np.linalg.det(labelmap.affine[:3, :3]))) / 1000
+    text = f"{path}: {organ} of {millilitres:.0f} ml."
+    if not voxels:
+        text = f"{path}: no {organ} was found; look at the volume before relying on it."
+    return Result({"output": str(path), "millilitres": millilitres, "voxels": voxels}, text)
+
+
+def evaluation(found: Mapping[str, Any], index: int, split: str, *, as_json: bool) -> Result:
+    """Show scores by patient, without and with the auxiliary."""
+    lines = [f"Round {index}, {split} split"]
+    for name, part in found.items():
+        lines += [
+            f"{name} auxiliary",
+            f"  {'case':<20} {'Dice':>6} {'HD95 mm':>8} {'ASSD mm':>8} {'volume ml':>10}",
+        ]
+        for case, value in part["cases"].items():
+            note = "  failed: nothing found" if value["failed"] else ""
+            lines.append(
+                f"  {case:<20} {value['dice']:>6.3f} {value['hd95_mm']:>8.1f} {value['assd_mm']:>8.1f} "
+                f"{value['volume_difference_ml']:>+10.0f}{note}"
+            )
+        summary = part["summary"]
+        for kind in ("mean", "median"):
+            lines.append(
+                f"  {kind:<20} {summary['dice'][kind]:>6.3f} {summary['hd95_mm'][kind]:>8.1f} "
+                f"{summary['assd_mm'][kind]:>8.1f} {summary['volume_difference_ml'][kind]:>+10.0f}"
+            )
+        lines.append(f"  failures: {summary['failures']} of {summary['n']}")
+    return _result({"round": index, "split": split, **found}, lines, as_json=as_json)
+
+
+def _result(data: Mapping[str, Any], lines: Sequence[str], *, as_json: bool) -> Result:
+    return Result(data, json.dumps(data, indent=2, ensure_ascii=False) if as_json else "\n".join(lines))

@@ -1,0 +1,180 @@
+"""The images of a study: each is checked and copied once, and read back only where it is still the same."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from VQBEGALLib.errors import InputError, StudyError
+from VQBEGALLib.events import Reporter
+from VQBEGALLib.fields import REMEDY
+from VQBEGALLib.membership import NewSubject
+from VQBEGALLib.records import Affine4, ImageRecord, Subject
+from VQBEGALLib.storage import TEMPORARY, flush_folder, inside, make_folder, sha256, storing, write_file
+from VQBEGALLib.volumes.reading import binary_labelmap, read_labelmap, read_volume
+from VQBEGALLib.volumes.volume import Volume
+from VQBEGALLib.volumes.writing import write_volume
+
+CASES = "cases"
+_COPIED = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".mha")
+"""Formats of one file, kept byte for byte; all others become NIfTI."""
+
+
+def import_subjects(members: Sequence[NewSubject], folder: Path, reporter: Reporter) -> dict[str, Subject]:
+    """Fill ``folder/cases`` with the subjects' files.
+
+    Args:
+        members: their paths may lie anywhere and are only read.
+        folder: a study, or a temporary folder that becomes part of one.
+        reporter: told of each volume.
+
+    Returns:
+        The records by name, with paths relative to ``folder``.
+
+    Raises:
+        InputError: a file cannot be read, or a reference is not a labelmap of one structure on its image's grid.
+        StorageError: the disk is full or refuses.
+        CancelledError: a person asked to stop.
+    """
+    total = sum((member.primary is not None) + (member.auxiliary is not None) for member in members)
+    subjects = {}
+    with reporter.stage("import", total, unit="volume") as stage:
+        for member in members:
+            make_folder(folder / CASES / member.name)
+            records: dict[str, ImageRecord] = {}
+            for which, image, labels in (
+                ("primary", member.primary, member.primary_reference),
+                ("auxiliary", member.auxiliary, member.auxiliary_reference),
+            ):
+                if image is not None:
+                    records[which], grid = _import_image(image, folder, f"{CASES}/{member.name}/{which}")
+                    if labels is not None:
+                        target = f"{CASES}/{member.name}/{which}_reference.nii.gz"
+                        records[f"{which}_reference"] = _import_reference(labels, grid, folder, target)
+                    stage.advance()
+            subjects[member.name] = Subject(member.name, member.patient, member.split, **records)
+    return subjects
+
+
+def add_subjects(members: Sequence[NewSubject], study: Path, reporter: Reporter) -> dict[str, Subject]:
+    """Import into a study: aside first, then each subject's folder takes its place.
+
+    What a killed import left in ``cases`` under one of the names is replaced; no record names it.
+
+    Raises:
+        InputError, StorageError, CancelledError: as :func:`import_subjects`; no file stays behind then.
+    """
+    aside = study / f"{TEMPORARY}{secrets.token_hex(6)}"
+    try:
+        make_folder(aside)
+        subjects = import_subjects(members, aside, reporter)
+        with storing(study / CASES):
+            for name in subjects:
+                shutil.rmtree(study / CASES / name, ignore_errors=True)
+                (aside / CASES / name).rename(study / CASES / name)
+            flush_folder(study / CASES)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return subjects
+
+
+def grid_of(record: ImageRecord) -> Volume:
+    """Return zeros (uint8, read-only, taking no memory) on a record's grid."""
+    return Volume(np.broadcast_to(np.uint8(0), record.shape), np.array(record.affine))
+
+
+def read_image(study: Path, record: ImageRecord, *, labels: bool = False) -> Volume:
+    """Read an image of the study; a labelmap comes as uint8 0/1.
+
+    Raises:
+        StudyError: the file is missing, damaged, or not on the recorded grid.
+    """
+    path = inside(study, record.path)
+    try:
+        volume = binary_labelmap(read_labelmap(path)) if labels else read_volume(path)
+    except InputError as error:
+        raise StudyError(f"A file of the study cannot be used: {error.problem}", REMEDY) from error
+    if not same_grid(volume, record):
+        raise StudyError(f"{record.path} is not on the grid that study.json gives.", REMEDY)
+    return volume
+
+
+def same_grid(volume: Volume | ImageRecord, record: ImageRecord) -> bool:
+    """Tell whether a volume, or another record's, lies on a record's grid but for rounding in file headers."""
+    affine = np.asarray(volume.affine)
+    return volume.shape == record.shape and bool(np.allclose(affine, record.affine, rtol=1e-5, atol=1e-3))
+
+
+def _import_image(path: Path, folder: Path, stem: str) -> tuple[ImageRecord, Volume]:
+    suffix = next((suffix for suffix in _COPIED if path.name.lower().endswith(suffix)), "")
+    if path.is_file() and suffix:
+        relative = f"{stem}{suffix}"
+        copied = folder / relative
+        _copy(path, copied)
+        try:
+            volume = read_volume(copied)
+        except InputError as error:
+            raise InputError(error.problem.replace(str(copied), str(path)), error.remedy) from error
+        return _record(folder, relative, volume, {"file": path.name}), volume
+    relative = f"{stem}.nii.gz"
+    if path.is_dir() or path.name.lower().endswith(".dcm"):
+        volume, source = _read_dicom(path)
+    else:
+        volume, source = read_volume(path), {"file": path.name}
+    write_volume(folder / relative, volume)
+    return _record(folder, relative, volume, source), volume
+
+
+def _import_reference(path: Path, grid: Volume, folder: Path, relative: str) -> ImageRecord:
+    labelmap = read_labelmap(path, grid=grid)
+    try:
+        labelmap = binary_labelmap(labelmap)
+    except InputError as error:
+        raise InputError(f"{path}: {error.problem}", error.remedy) from error
+    write_volume(folder / relative, labelmap)
+    return _record(folder, relative, labelmap, {"file": path.name})
+
+
+def _read_dicom(path: Path) -> tuple[Volume, dict[str, Any]]:
+    from VQBEGALLib.volumes.dicom import read_series
+
+    try:
+        series = read_series(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.", "Check its permissions.") from error
+    source = {
+        "file": path.name,
+        "modality": series.modality,
+        "study_uid": series.study_uid,
+        "series_uid": series.series_uid,
+        "frame_of_reference_uid": series.frame_of_reference_uid,
+        "sop_instance_uids": list(series.sop_instance_uids),
+    }
+    return series.volume, source
+
+
+def _copy(source: Path, target: Path) -> None:
+    try:
+        stream = source.open("rb")
+    except OSError as error:
+        raise InputError(
+            f"{source} cannot be read: {error.strerror}.", "Check the path and its permissions."
+        ) from error
+    with stream:
+
+        def fill(temporary: Path) -> None:
+            with temporary.open("xb") as copy:
+                shutil.copyfileobj(stream, copy, 1 << 20)
+
+        write_file(target, fill)
+
+
+def _record(folder: Path, relative: str, volume: Volume, source: dict[str, Any]) -> ImageRecord:
+    path = folder / relative
+    affine = cast(Affine4, tuple(tuple(row) for row in volume.affine.tolist()))
+    return ImageRecord(relative, sha256(path), path.stat().st_size, volume.shape, affine, source)

@@ -1,0 +1,128 @@
+"""A volume in, a labelmap in the volume's own geometry out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy import ndimage
+
+from VQBEGALLib.config import Config
+from VQBEGALLib.errors import OutOfMemoryError
+from VQBEGALLib.events import Reporter
+from VQBEGALLib.network import VQBEGAL
+from VQBEGALLib.slices import PlaneGrid, SliceFrame, SlicePair, pair_slices, prepare
+from VQBEGALLib.slices.reader import PairImages
+from VQBEGALLib.volumes import Volume
+
+BATCH = 16
+"""Slices segmented at a time."""
+
+Probabilities = npt.NDArray[np.float32]
+"""(N, H, W): probability of the organ on the network's grid, in the volume's own slice order."""
+
+
+def predict(
+    model: VQBEGAL,
+    config: Config,
+    primary: Volume,
+    auxiliary: Volume | None = None,
+    *,
+    device: torch.device,
+    reporter: Reporter,
+) -> Volume:
+    """Segment a primary volume, with or without an auxiliary volume; no registration is needed.
+
+    Args:
+        model: trained network.
+        config: its configuration.
+        primary: volume to segment, any orientation.
+        auxiliary: volume of the other modality, paired by relative position along the body; or None.
+        device: where to compute.
+        reporter: receives progress.
+
+    Returns:
+        uint8 labelmap, 1 in the organ, on the primary volume's grid.
+
+    Raises:
+        InputError: a volume cannot be prepared.
+        OutOfMemoryError: the device has too little memory.
+        CancelledError: a person asked to stop.
+    """
+    settings = config.slices
+    images = prepare(primary, settings.primary_modality, settings)
+    others = None if auxiliary is None else prepare(auxiliary, settings.auxiliary_modality, settings)
+    pairs = pair_slices(
+        {"": SliceFrame.of(primary)},
+        {} if auxiliary is None else {"": SliceFrame.of(auxiliary)},
+        pairing="relative_position",
+        generator=np.random.default_rng(config.seed),
+    )
+
+    def read(batch: list[SlicePair]) -> PairImages:
+        mine = images[[pair.slice for pair in batch]]
+        if others is None:
+            return PairImages(mine, np.zeros_like(mine), np.zeros(len(batch), np.bool_))
+        return PairImages(mine, others[[pair.partner_slice or 0 for pair in batch]], np.ones(len(batch), np.bool_))
+
+    probabilities = segment_slices(model, pairs, read, device=device, reporter=reporter)
+    return to_labelmap(probabilities, primary, config)
+
+
+def segment_slices(
+    model: VQBEGAL,
+    pairs: list[SlicePair],
+    read: Callable[[list[SlicePair]], PairImages],
+    *,
+    device: torch.device,
+    reporter: Reporter,
+) -> Probabilities:
+    """Return the organ's probability on each pair's primary slice; all pairs have a partner, or none has."""
+    size = 0
+    parts = []
+    model = model.to(device).eval()
+    try:
+        with torch.inference_mode(), reporter.stage("segment", len(pairs), unit="slice") as stage:
+            for start in range(0, len(pairs), BATCH):
+                images = read(pairs[start : start + BATCH])
+                size = images.primary.shape[-1]
+                x = torch.from_numpy(images.primary[:, None]).to(device)
+                partner = torch.from_numpy(images.auxiliary[:, None]).to(device) if images.present.all() else None
+                parts.append(model.segment(x, partner)[:, 0].float().sigmoid().cpu().numpy())
+                stage.advance(len(x))
+    except torch.cuda.OutOfMemoryError:
+        raise OutOfMemoryError(
+            f"The {device.type} device has too little memory for {BATCH} slices of {size} × {size} pixels.",
+            "Close other programs that use it, or use --device cpu.",
+        ) from None
+    return np.concatenate(parts)
+
+
+def to_labelmap(probabilities: Probabilities, grid: Volume, config: Config) -> Volume:
+    """Resample probabilities to a volume's own planes, cut at the threshold, keep the largest component if asked.
+
+    Returns:
+        uint8 labelmap on ``grid``.
+    """
+    frame = SliceFrame.of(grid)
+    mask = np.zeros(grid.shape, np.uint8)
+    planes = frame.planes(mask)
+    plane_grid = PlaneGrid.of(frame, config.slices)
+    for index, image in enumerate(probabilities):
+        planes[index] = plane_grid.to_plane(image[None])[0] >= config.inference.threshold
+    if config.inference.largest_component:
+        mask = largest_component(mask)
+    return grid.with_voxels(mask)
+
+
+def largest_component(mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return only the largest 6-connected component of a 0/1 mask (K, J, I)."""
+    parts, count = ndimage.label(mask)
+    if count < 2:
+        return mask
+    sizes = np.bincount(parts.ravel())
+    sizes[0] = 0
+    kept: npt.NDArray[np.uint8] = (parts == sizes.argmax()).astype(np.uint8)
+    return kept

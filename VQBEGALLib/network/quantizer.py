@@ -1,0 +1,130 @@
+"""One cosine codebook for both modalities (paper, section 2.2, eqs. 2 and 3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from VQBEGALLib.config import NetworkSettings
+from VQBEGALLib.network.encoder import unit
+
+KMEANS_ITERATIONS = 10
+CHUNK = 4096
+"""Positions compared with the codebook at a time, so that the similarities stay in the processor's cache."""
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """Quantised maps and their losses.
+
+    Args:
+        z: codebook entries scaled to length √d, with straight-through gradient, (B, d, h, w).
+        codes: index of each position's entry, (B, h, w).
+        vq: L_vq = ‖sg[z] − e‖² summed over channels, mean over the positions that learn; scalar.
+        commit: L_commit = ‖z − sg[e]‖², likewise.
+    """
+
+    z: Tensor
+    codes: Tensor
+    vq: Tensor
+    commit: Tensor
+
+
+class CosineCodebook(nn.Module):
+    """K unit vectors; a feature is replaced by the entry of the largest cosine similarity.
+
+    With ``ema`` entries follow a moving average of the features assigned to them; with ``gradient`` they are
+    parameters that L_vq moves. Either way the first batch that learns initialises them (spherical k-means),
+    and entries that fall out of use are replaced by current features.
+    """
+
+    usage: Tensor
+    sums: Tensor
+    initialised: Tensor
+
+    def __init__(self, settings: NetworkSettings) -> None:
+        super().__init__()
+        self.decay = settings.ema_decay
+        self.revive_after = settings.revive_after
+        self.by_gradient = settings.codebook_update == "gradient"
+        entries = functional.normalize(torch.randn(settings.codes, settings.code_dim), dim=1)
+        self.entries = nn.Parameter(entries, requires_grad=self.by_gradient)  # (K, d)
+        self.register_buffer("usage", torch.zeros(settings.codes))  # positions an entry gets in a batch, averaged
+        self.register_buffer("sums", entries.clone())  # (K, d), averaged sums of assigned features
+        self.register_buffer("initialised", torch.zeros((), dtype=torch.bool))
+
+    def forward(
+        self, features: Tensor, *, learn: Tensor | None = None, generator: torch.Generator | None = None
+    ) -> Quantized:
+        """Quantise feature maps of both modalities in one call.
+
+        Args:
+            features: F_c and F_m, concatenated along the batch, (B, d, h, w).
+            learn: which samples shape losses and codebook, (B,); None changes nothing and gives zero losses.
+            generator: source of the draws of initialisation and revival; needed where samples learn.
+        """
+        batch, dim, height, width = features.shape
+        directions = unit(features).permute(0, 2, 3, 1).reshape(-1, dim)  # (N, d), N = B h w
+        chosen = None if learn is None else learn.repeat_interleave(height * width)  # (N,)
+        learning = chosen is not None and bool(chosen.any())
+        if learning and generator is not None and not bool(self.initialised):
+            self._initialise(directions.detach()[chosen], generator)
+        entries = functional.normalize(self.entries, dim=1) if self.by_gradient else self.entries
+        codes = nearest(directions.detach(), entries.detach())  # (N,)
+        picked = functional.embedding(codes, entries)  # (N, d)
+        zero = directions.new_zeros(())
+        vq = commit = zero
+        if learning:
+            mine, theirs = directions[chosen], picked[chosen]
+            vq = (mine.detach() - theirs).square().sum(dim=1).mean()
+            commit = (mine - theirs.detach()).square().sum(dim=1).mean()
+            if self.training and generator is not None:
+                self._follow(mine.detach(), codes[chosen], generator)
+        z = directions + (picked - directions).detach()  # straight-through
+        z = z.reshape(batch, height, width, dim).permute(0, 3, 1, 2) * dim**0.5  # each channel near unit variance
+        return Quantized(z, codes.reshape(batch, height, width), vq, commit)
+
+    @torch.no_grad()
+    def _initialise(self, directions: Tensor, generator: torch.Generator) -> None:
+        """Spherical k-means over the first batch; too few positions are drawn more than once."""
+        count = len(self.entries)
+        order = torch.randperm(len(directions), generator=generator)
+        order = order[torch.arange(count) % len(order)].to(directions.device)
+        centres = directions[order].clone()
+        for _ in range(KMEANS_ITERATIONS):
+            codes = nearest(directions, centres)
+            sums = torch.zeros_like(centres).index_add_(0, codes, directions)
+            used = torch.bincount(codes, minlength=count) > 0
+            centres[used] = functional.normalize(sums[used], dim=1)
+        share = len(directions) / count
+        self.entries.copy_(centres)
+        self.usage.fill_(share)
+        self.sums.copy_(centres * share)
+        self.initialised.fill_(True)
+
+    @torch.no_grad()
+    def _follow(self, directions: Tensor, codes: Tensor, generator: torch.Generator) -> None:
+        """Average use and features of each entry, move entries (``ema``), replace dead ones."""
+        count = len(self.entries)
+        counts = torch.bincount(codes, minlength=count).to(self.usage.dtype)
+        self.usage.lerp_(counts, 1 - self.decay)
+        if not self.by_gradient:
+            sums = torch.zeros_like(self.sums).index_add_(0, codes, directions)
+            self.sums.lerp_(sums, 1 - self.decay)
+            self.entries.copy_(functional.normalize(self.sums, dim=1))
+        share = len(directions) / count
+        dead = (self.usage < self.revive_after * share).nonzero().flatten()
+        if len(dead):
+            rows = torch.randint(len(directions), (len(dead),), generator=generator).to(directions.device)
+            self.entries[dead] = directions[rows]
+            self.usage[dead] = share
+            self.sums[dead] = directions[rows] * share
+
+
+def nearest(directions: Tensor, entries: Tensor) -> Tensor:
+    """Return the entry of the largest cosine similarity for each direction (eq. 2), (N,); all vectors of length one."""
+    similarity = entries.t()
+    return torch.cat([(part @ similarity).argmax(dim=1) for part in torch.split(directions, CHUNK)])

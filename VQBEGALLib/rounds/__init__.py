@@ -1,0 +1,20 @@
+"""Rounds: score, select, annotate, train, evaluate, and when to stop."""
+
+from VQBEGALLib.rounds.annotation import Oracle
+from VQBEGALLib.rounds.evaluation import evaluate
+from VQBEGALLib.rounds.material import Material
+from VQBEGALLib.rounds.run import evaluate_round, run, validate
+from VQBEGALLib.rounds.steps import load_round, newest_trained, select, train_round
+
+__all__ = [
+    "Material",
+    "Oracle",
+    "evaluate",
+    "evaluate_round",
+    "load_round",
+    "newest_trained",
+    "run",
+    "select",
+    "train_round",
+    "validate",
+]

@@ -1,0 +1,103 @@
+"""Who answers a round's requests: in the clinic a person, in experiments an oracle that knows the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from VQBEGALLib.errors import InputError
+from VQBEGALLib.events import Reporter
+from VQBEGALLib.records import Request, Round, Which
+from VQBEGALLib.rounds.material import by_case
+from VQBEGALLib.slices import SliceFrame
+from VQBEGALLib.study import Study
+from VQBEGALLib.volumes import Volume
+
+SMOOTHNESS = 4.0
+"""Width of the boundary noise along the contour, pixels: hands err over stretches, not pixel by pixel."""
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """Answers from reference labels, with boundary noise if wanted.
+
+    Args:
+        boundary_noise: standard deviation of the contour's displacement, mm; 0 copies the reference.
+    """
+
+    boundary_noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.boundary_noise <= 50:
+            raise InputError(f"The boundary noise is {self.boundary_noise} mm.", "Choose a value from 0 to 50.")
+
+    def answer(self, study: Study, round_: Round, reporter: Reporter) -> None:
+        """Label every open request of a round in the study and mark it done.
+
+        Raises:
+            InputError: a case has no reference.
+            CancelledError: a person asked to stop; the labels given so far stay.
+        """
+        requests = {(item.case, item.slice): item for item in round_.requests if item.status == "open"}
+        groups = by_case(requests)
+        with reporter.stage("annotate", len(requests), unit="slice") as stage:
+            for case, slices in groups.items():
+                roles = {index: requests[case, index].role for index in slices}
+                self._label(study, case, slices, round_.index, roles, "primary")
+                if study.config.training.supervise == "both":
+                    self._label_partners(study, [requests[case, index] for index in slices], round_.index)
+                study.set_statuses(round_.index, [(case, index) for index in slices], "done")
+                stage.advance(len(slices))
+
+    def _label_partners(self, study: Study, requests: list[Request], index: int) -> None:
+        partners = {(item.partner, item.partner_slice): item.role for item in requests if item.partner is not None}
+        places = [(name, place) for name, place in partners if name is not None and place is not None]
+        for name, slices in by_case(places).items():
+            if study.subjects[name].auxiliary_reference is not None:
+                self._label(study, name, slices, index, {place: partners[name, place] for place in slices}, "auxiliary")
+
+    def _label(
+        self, study: Study, case: str, slices: list[int], index: int, roles: Mapping[int, str], which: Which
+    ) -> None:
+        reference = study.reference(case, which)
+        if reference is None:
+            raise InputError(
+                f"The oracle cannot answer for {case!r}: the study has no reference labels of it.",
+                "Give reference labels when the study is created, or annotate by hand.",
+            )
+        frame = SliceFrame.of(reference)
+        noisy = self._disturb(reference, frame, slices, (study.config.seed, index))
+        study.put_labels(case, noisy, slices, round=index, roles=roles, axis=frame.axis, which=which)
+
+    def _disturb(self, reference: Volume, frame: SliceFrame, slices: list[int], seed: tuple[int, ...]) -> Volume:
+        if self.boundary_noise == 0:
+            return reference
+        voxels = reference.voxels.copy()
+        planes = frame.planes(voxels)
+        for index in slices:
+            generator = np.random.default_rng((*seed, index))
+            planes[index] = displaced(planes[index], frame.pixel, self.boundary_noise, generator)
+        return reference.with_voxels(voxels)
+
+
+def displaced(
+    mask: npt.NDArray[np.uint8], pixel: tuple[float, float], deviation: float, generator: np.random.Generator
+) -> npt.NDArray[np.uint8]:
+    """Return a 0/1 mask (R, C) whose contour is moved by a smooth random field.
+
+    Args:
+        mask: one slice; an empty or full one comes back unchanged.
+        pixel: row and column spacing, mm.
+        deviation: standard deviation of the displacement, mm.
+        generator: source of the field.
+    """
+    if mask.min() == mask.max():
+        return mask
+    outward = ndimage.distance_transform_edt(mask, pixel) - ndimage.distance_transform_edt(mask == 0, pixel)
+    noise = ndimage.gaussian_filter(generator.standard_normal(mask.shape), SMOOTHNESS)
+    moved: npt.NDArray[np.uint8] = (outward + noise * (deviation / noise.std()) > 0).astype(np.uint8)
+    return moved

@@ -1,0 +1,132 @@
+"""A whole experiment: select, annotate, train, evaluate, again and again until it stops."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from VQBEGALLib.config import RoundSettings
+from VQBEGALLib.events import Reporter
+from VQBEGALLib.records import Round, Split
+from VQBEGALLib.rounds.annotation import Oracle
+from VQBEGALLib.rounds.evaluation import Auxiliary, evaluate
+from VQBEGALLib.rounds.material import Material
+from VQBEGALLib.rounds.steps import load_round, select, train_round
+from VQBEGALLib.selection import strategy
+from VQBEGALLib.study import Study
+
+
+def run(
+    study: Study, *, strategy_name: str, rounds: int, oracle: Oracle, device: torch.device, reporter: Reporter
+) -> str:
+    """Run rounds with an oracle from wherever the study stands.
+
+    Each step reads what the one before left in the study; after a kill the same call goes on and ends with the
+    same selections and metrics.
+
+    Args:
+        study: the study; held for writing all the time.
+        strategy_name: how later rounds are picked.
+        rounds: rounds in all, round 0 included.
+        oracle: answers the requests.
+        device: where to compute.
+        reporter: receives progress.
+
+    Returns:
+        Why it stopped, one sentence.
+    """
+    strategy(strategy_name)
+    with study.writing("run"):
+        material = Material(study, reporter)
+        while True:
+            done = study.rounds()
+            current = done[-1] if done else None
+            if current is None or _finished(study, current):
+                reason = stop_reason(done, rounds, study, material)
+                if reason:
+                    study.log({"event": "stopped", "reason": reason})
+                    return reason
+                reporter.message(f"Round {len(done)}: selecting slices.")
+                current = select(material, strategy_name, device=device, reporter=reporter)
+            oracle.answer(study, current, reporter)
+            if not current.trained:
+                reporter.message(f"Round {current.index}: training on {study.ledger()['budget']['used']} slices.")
+                current = train_round(material, device=device, reporter=reporter)
+            validate(material, current, device=device, reporter=reporter)
+
+
+def validate(material: Material, round_: Round, *, device: torch.device, reporter: Reporter) -> Round:
+    """Evaluate a trained round on the validation split and note it; without references there it stays as it is."""
+    study = material.study
+    if not _has_validation(study):
+        return round_
+    model, _ = load_round(study, round_.index)
+    found = evaluate(material, model, study.config, "validation", auxiliary="own", device=device, reporter=reporter)
+    round_ = replace(round_, metrics={**(round_.metrics or {}), "validation": found})
+    study.save_round(round_)
+    reporter.emit("round", round=round_.index, labelled=round_.figures["labelled"], **found["summary"])
+    return round_
+
+
+def evaluate_round(
+    material: Material, index: int, split: Split, *, device: torch.device, reporter: Reporter
+) -> dict[str, Any]:
+    """Evaluate a trained round on a split, without and (where the split has any) with auxiliary volumes.
+
+    Those of the test split are noted in the round.
+
+    Returns:
+        ``without`` and, if there are auxiliaries, ``with``: see :func:`evaluate`.
+
+    Raises:
+        StudyError: the round is not trained, or no case of the split has a reference.
+    """
+    study = material.study
+    rounds = study.rounds()
+    model, _ = load_round(study, index)
+    kinds: dict[str, Auxiliary] = {"without": "none"}
+    if study.auxiliaries(split):
+        kinds["with"] = "any"
+    found = {
+        name: evaluate(material, model, study.config, split, auxiliary=kind, device=device, reporter=reporter)
+        for name, kind in kinds.items()
+    }
+    if split == "test":
+        round_ = rounds[index]
+        study.save_round(replace(round_, metrics={**(round_.metrics or {}), split: found}))
+    return found
+
+
+def _has_validation(study: Study) -> bool:
+    return any(case.primary_reference is not None for case in study.cases("validation"))
+
+
+def _finished(study: Study, round_: Round) -> bool:
+    return round_.trained and ("validation" in (round_.metrics or {}) or not _has_validation(study))
+
+
+def stop_reason(done: list[Round], rounds: int, study: Study, material: Material) -> str:
+    """Return why a run stops before another round, or an empty text."""
+    if not done:
+        return ""
+    if len(done) >= rounds:
+        return f"All {rounds} rounds are done."
+    if study.ledger()["budget"]["left"] <= 0:
+        return f"The budget of {study.config.rounds.total_budget} slices is spent."
+    if not material.unlabelled(material.examples()):
+        return "Every slice of the pool is annotated."
+    curve = [float(item.metrics["validation"]["summary"]["dice"]["mean"]) for item in done if item.metrics is not None]
+    if plateaued(curve, settings := study.config.rounds):
+        gained = f"less than {settings.plateau_delta:g} over {settings.plateau_rounds} rounds"
+        return f"Validation Dice gained {gained}."
+    return ""
+
+
+def plateaued(curve: list[float], settings: RoundSettings) -> bool:
+    """Tell whether the last ``plateau_rounds`` rounds gained less than ``plateau_delta`` over the best before them."""
+    span = settings.plateau_rounds
+    if span == 0 or len(curve) <= span:
+        return False
+    return max(curve[-span:]) - max(curve[:-span]) < settings.plateau_delta

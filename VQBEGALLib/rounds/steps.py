@@ -1,0 +1,165 @@
+"""The steps of a round: select, train, and what both need of the study."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from VQBEGALLib.errors import StudyError
+from VQBEGALLib.events import Reporter
+from VQBEGALLib.network import VQBEGAL
+from VQBEGALLib.network.storage import load_model, save_model
+from VQBEGALLib.records import Request, Round
+from VQBEGALLib.rounds.diagnosis import diagnose
+from VQBEGALLib.rounds.material import NAME_OF, Material
+from VQBEGALLib.selection import Context, Pick, Selection, strategy
+from VQBEGALLib.selection.interface import Scores
+from VQBEGALLib.slices import SlicePair
+from VQBEGALLib.storage import write_bytes
+from VQBEGALLib.study import Study
+from VQBEGALLib.training import train
+
+MODEL = "model.safetensors"
+CHECKPOINT = "training.safetensors"
+SCORES = "scores.csv"
+
+
+def select(material: Material, name: str, *, device: torch.device, reporter: Reporter) -> Round:
+    """Choose the slices of the next round and write its requests.
+
+    Round 0 is picked by ``cold_start``; every later round by the strategy, on the network of the round before.
+
+    Args:
+        material: slices of the study; the study is held for writing.
+        name: strategy.
+        device: where to compute.
+        reporter: receives progress.
+
+    Raises:
+        StudyError: the last round is not trained, the budget is spent, or no slice is left.
+        InputError: there is no such strategy.
+    """
+    study, config = material.study, material.config
+    rounds = study.rounds()
+    if rounds and not rounds[-1].trained:
+        raise StudyError(
+            f"Round {rounds[-1].index} is not trained yet.", "Annotate its slices and train before the next round."
+        )
+    examples = material.examples()
+    pool = material.unlabelled(examples)
+    left = config.rounds.total_budget - len(examples)
+    if left <= 0 or not pool:
+        reason = "The annotation budget is spent." if left <= 0 else "No slice is left to annotate."
+        raise StudyError(reason, "The last trained round is the result; raise total_budget or add cases to go on.")
+    index = len(rounds)
+    chosen = name if index else config.rounds.cold_start
+    context = Context(
+        pool,
+        [example.pair for example in examples],
+        min(left, config.rounds.round_budget if index else config.rounds.seed_budget),
+        material.reader,
+        config,
+        np.random.default_rng((config.seed, index, 2)),
+        model=load_round(study, index - 1)[0].to(device) if index else None,
+        device=device,
+        reporter=reporter,
+    )
+    strategy(name)  # a misspelt name is told before round 0, not after it
+    selection = strategy(chosen)(context)
+    round_ = Round(index, chosen, tuple(_request(rank, pick) for rank, pick in enumerate(selection.picks)))
+    if selection.scores is not None:
+        write_bytes(study.round_folder(index) / SCORES, _table(pool, selection.scores, selection))
+    study.save_round(round_)
+    study.log({"event": "selected", "round": index, "strategy": chosen, "slices": len(round_.requests)})
+    return round_
+
+
+def train_round(material: Material, *, device: torch.device, reporter: Reporter) -> Round:
+    """Train the newest round on all labels of the study, and store its network.
+
+    An interrupted training goes on from its checkpoint.
+
+    Raises:
+        StudyError: there is no round.
+        InputError: no slice is labelled.
+        OutOfMemoryError: the device has too little memory.
+        CancelledError: a person asked to stop; the checkpoint stays.
+    """
+    study, config = material.study, material.config
+    rounds = study.rounds()
+    if not rounds:
+        raise StudyError("The study has no round yet.", "Select the first slices with `vqbegal next`.")
+    round_ = rounds[-1]
+    folder = study.round_folder(round_.index)
+    examples = material.examples()
+    unlabelled = material.unlabelled(examples)
+    warm = config.training.warm_start and round_.index > 0
+    trained = train(
+        examples,
+        unlabelled,
+        material.reader,
+        config,
+        round_index=round_.index,
+        device=device,
+        reporter=reporter,
+        checkpoint=folder / CHECKPOINT,
+        initial=load_round(study, round_.index - 1)[0] if warm else None,
+    )
+    save_model(folder / MODEL, trained.model, config)
+    figures = {
+        "labelled": len(examples),
+        "pool": len(examples) + len(unlabelled),
+        "history": trained.history,
+        "diagnosis": diagnose(trained.model, material.pairs("train"), material.reader, device),
+    }
+    round_ = replace(round_, trained=True, metrics=None, figures={**round_.figures, **figures})
+    study.save_round(round_)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    study.log({"event": "trained", "round": round_.index, "labelled": len(examples), "seconds": trained.seconds})
+    return round_
+
+
+def load_round(study: Study, index: int) -> tuple[VQBEGAL, Path]:
+    """Return a round's network and its file.
+
+    Raises:
+        StudyError: the round is not trained, or its file is damaged.
+    """
+    path = study.folder / "rounds" / f"{index:03d}" / MODEL
+    if index < 0 or not path.exists():
+        raise StudyError("No trained network is there yet.", "Annotate the requested slices and train first.")
+    return load_model(path)[0], path
+
+
+def newest_trained(study: Study) -> int:
+    """Return the index of the last trained round.
+
+    Raises:
+        StudyError: none is trained.
+    """
+    trained = [round_.index for round_ in study.rounds() if round_.trained]
+    if not trained:
+        raise StudyError("No round of the study is trained yet.", "Annotate the requested slices and train first.")
+    return trained[-1]
+
+
+def _request(rank: int, pick: Pick) -> Request:
+    pair = pick.pair
+    return Request(rank, pair.case, pair.slice, pair.partner, pair.partner_slice, pick.score, NAME_OF[pick.role])
+
+
+def _table(pool: list[SlicePair], scores: Scores, selection: Selection) -> bytes:
+    """Return the scores of the whole pool as CSV."""
+    roles = {pick.pair: NAME_OF[pick.role] for pick in selection.picks}
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["case", "slice", "partner", "partner_slice", "score", "role"])
+    for pair, value in zip(pool, scores, strict=True):
+        row = [pair.case, pair.slice, pair.partner, pair.partner_slice]
+        writer.writerow([*row, repr(float(value)), roles.get(pair, "")])
+    return text.getvalue().encode()

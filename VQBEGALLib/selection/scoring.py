@@ -1,0 +1,92 @@
+"""Passes over the pool in batches: nothing of full size is kept, and nothing in the network changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from VQBEGALLib.events import Reporter
+from VQBEGALLib.network import VQBEGAL
+from VQBEGALLib.network.discriminator import entropy
+from VQBEGALLib.selection.interface import Context, Scores
+from VQBEGALLib.slices import SlicePair
+from VQBEGALLib.slices.reader import PairReader
+
+BATCH = 16
+"""Pairs scored at a time."""
+
+
+def modality_entropy(context: Context) -> Scores:
+    """Return S of each pair of the pool, (N,) in [0, ln 2] (eq. 5); a pair without partner has that of D(z_c)."""
+    return score_pairs(
+        context.trained_model(),
+        context.pool,
+        context.reader,
+        _entropies,
+        device=context.device,
+        reporter=context.reporter,
+    )
+
+
+def foreground_fraction(context: Context) -> Scores:
+    """Return the share of each primary slice that the network takes for the organ, (N,) in [0, 1]."""
+    return score_pairs(
+        context.trained_model(),
+        context.pool,
+        context.reader,
+        _foreground,
+        device=context.device,
+        reporter=context.reporter,
+    )
+
+
+Measure = Callable[[VQBEGAL, Tensor, Tensor, Tensor], Tensor]
+"""(model, x_c (B, 1, H, W), x_m (B, 1, H, W), present (B,)) → one value a pair, (B,)."""
+
+
+def score_pairs(
+    model: VQBEGAL,
+    pairs: Sequence[SlicePair],
+    reader: PairReader,
+    measure: Measure,
+    *,
+    device: torch.device,
+    reporter: Reporter,
+) -> Scores:
+    """Return a measure of each pair, (N,) float64, batch by batch.
+
+    The network is put into evaluation mode and back; weights, codebook and random states stay as they were.
+    """
+    scores = np.empty(len(pairs))
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode(), reporter.stage("score", len(pairs), unit="pair") as stage:
+            for start in range(0, len(pairs), BATCH):
+                images = reader.read(pairs[start : start + BATCH])
+                x_c, x_m, present = (
+                    torch.from_numpy(array).to(device)
+                    for array in (images.primary[:, None], images.auxiliary[:, None], images.present)
+                )
+                values = measure(model, x_c, x_m, present)
+                scores[start : start + len(values)] = values.to("cpu", torch.float64).numpy()
+                stage.advance(len(values))
+    finally:
+        model.train(was_training)
+    return scores
+
+
+def _entropies(model: VQBEGAL, x_c: Tensor, x_m: Tensor, present: Tensor) -> Tensor:
+    encoding = model.encode_pairs(x_c, x_m)
+    values = model.discriminator.uncertainty(encoding.z_c, encoding.z_m)
+    alone = (~present).nonzero().flatten()
+    if len(alone) and not model.discriminator.pair:
+        values[alone] = entropy(model.discriminator(encoding.z_c[alone]))
+    return values
+
+
+def _foreground(model: VQBEGAL, x_c: Tensor, x_m: Tensor, present: Tensor) -> Tensor:
+    return (model.segment(x_c) > 0).to(torch.float64).mean(dim=(1, 2, 3))

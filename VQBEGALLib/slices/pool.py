@@ -1,0 +1,66 @@
+"""Slice pairs: which auxiliary slice stands beside which primary slice, without registration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from VQBEGALLib.config import Pairing
+from VQBEGALLib.slices.frame import SliceFrame
+
+
+@dataclass(frozen=True, order=True)
+class SlicePair:
+    """One primary slice and its auxiliary partner; slice numbers count along each volume's own array axis.
+
+    Args:
+        case: subject of the primary volume.
+        slice: its slice.
+        partner: subject of the auxiliary volume; None where there is none.
+        partner_slice: its slice.
+    """
+
+    case: str
+    slice: int
+    partner: str | None = None
+    partner_slice: int | None = None
+
+
+def pair_slices(
+    primaries: Mapping[str, SliceFrame],
+    auxiliaries: Mapping[str, SliceFrame],
+    *,
+    pairing: Pairing,
+    generator: np.random.Generator,
+) -> list[SlicePair]:
+    """Pair every slice of every primary volume with an auxiliary slice of the same split.
+
+    A subject that has an auxiliary volume of its own is paired with it; any other borrows the volume of a
+    subject drawn at random (method.md, "pairs"). The slice lies at the same relative position along the body
+    axis, or is drawn at random.
+
+    Args:
+        primaries: frame of each primary volume by subject.
+        auxiliaries: frame of each auxiliary volume by subject; may be empty.
+        pairing: ``relative_position`` or ``random``.
+        generator: source of the draws; one generator seed gives one pairing.
+
+    Returns:
+        One pair a primary slice, by subject and slice.
+    """
+    lenders = sorted(auxiliaries)
+    pairs = []
+    for case in sorted(primaries):
+        frame = primaries[case]
+        for index in range(frame.count):
+            if not lenders:
+                pairs.append(SlicePair(case, index))
+                continue
+            partner = case if case in auxiliaries else lenders[generator.integers(len(lenders))]
+            other = auxiliaries[partner]
+            position = other.at_height(frame.height(index)) if pairing == "relative_position" else None
+            chosen = int(generator.integers(other.count)) if position is None else position
+            pairs.append(SlicePair(case, index, partner, chosen))
+    return pairs

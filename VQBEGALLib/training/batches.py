@@ -1,0 +1,136 @@
+"""What one step trains on: a function of study seed, round and step number alone, so that a resumed run repeats it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from VQBEGALLib.config import TrainingSettings
+from VQBEGALLib.slices import SlicePair
+from VQBEGALLib.slices.reader import PairReader
+from VQBEGALLib.training.augmentation import Augmentation
+from VQBEGALLib.training.routing import Role
+
+Mask = npt.NDArray[np.uint8]
+"""(H, W), 0 or 1."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A labelled pair.
+
+    Args:
+        pair: the slices.
+        role: what it trains.
+        mask: organ on the primary slice, (H, W).
+        auxiliary_mask: organ on the auxiliary slice, or None.
+    """
+
+    pair: SlicePair
+    role: Role
+    mask: Mask
+    auxiliary_mask: Mask | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Labelled pairs first, unlabelled ones after them; n = b + u.
+
+    Args:
+        primary, auxiliary: slices, (n, 1, H, W).
+        present: pairs that have a partner, (n,).
+        masks: organ on the labelled primary slices, (b, 1, H, W).
+        auxiliary_masks: organ on their partners, (b, 1, H, W).
+        auxiliary_labelled: rows of ``auxiliary_masks`` that hold, (b,).
+        roles: :class:`Role` of each labelled pair, (b,).
+        dropped: labelled pairs whose partner is hidden from the decoder, (b,).
+        swap: pairs shown to an ordered discriminator in reverse, (n,).
+    """
+
+    primary: Tensor
+    auxiliary: Tensor
+    present: Tensor
+    masks: Tensor
+    auxiliary_masks: Tensor
+    auxiliary_labelled: Tensor
+    roles: Tensor
+    dropped: Tensor
+    swap: Tensor
+
+
+class Batches:
+    """Draws the batch of each step.
+
+    Args:
+        reader: reads the slices.
+        labelled: labelled pairs, at least one.
+        unlabelled: pairs of the pool without labels; may be empty.
+        settings: batch sizes and augmentation.
+        modality_dropout: probability that a partner is hidden.
+        seed: numbers that make the draws of this round its own, for example study seed and round.
+    """
+
+    def __init__(
+        self,
+        reader: PairReader,
+        labelled: Sequence[Example],
+        unlabelled: Sequence[SlicePair],
+        settings: TrainingSettings,
+        *,
+        modality_dropout: float,
+        seed: tuple[int, ...],
+    ) -> None:
+        self._reader = reader
+        self._labelled = labelled
+        self._unlabelled = unlabelled
+        self._settings = settings
+        self._dropout = modality_dropout
+        self._seed = seed
+
+    def draw(self, step: int, device: torch.device) -> Batch:
+        """Return the batch of a step, augmented, on a device."""
+        settings, size = self._settings, self._reader.size
+        generator = np.random.default_rng((*self._seed, step, 0))
+        examples = [self._labelled[index] for index in self._turns(step, len(self._labelled), settings.batch_size)]
+        extra = min(settings.unlabelled_per_step, len(self._unlabelled))
+        spare = [self._unlabelled[index] for index in generator.choice(len(self._unlabelled), extra, replace=False)]
+        images = self._reader.read([*(example.pair for example in examples), *spare])
+        count, labelled = len(images.primary), len(examples)
+        turn_c = Augmentation.draw(count, size, settings.augmentation, generator).to(device)
+        turn_m = Augmentation.draw(count, size, settings.augmentation, generator).to(device)
+        others = [example.auxiliary_mask for example in examples]
+        blank = np.zeros((size, size), np.uint8)
+
+        def tensor(array: npt.NDArray[Any]) -> Tensor:
+            return torch.from_numpy(array).to(device)
+
+        def masks(arrays: list[Mask], turn: Augmentation) -> Tensor:
+            return turn.first(labelled).masks(tensor(np.stack(arrays)[:, None].astype(np.float32)))
+
+        return Batch(
+            primary=turn_c.images(tensor(images.primary[:, None])),
+            auxiliary=turn_m.images(tensor(images.auxiliary[:, None])),
+            present=tensor(images.present),
+            masks=masks([each.mask for each in examples], turn_c),
+            auxiliary_masks=masks([blank if mask is None else mask for mask in others], turn_m),
+            auxiliary_labelled=tensor(np.array([mask is not None for mask in others])),
+            roles=tensor(np.array([int(example.role) for example in examples])),
+            dropped=tensor(generator.random(labelled) < self._dropout),
+            swap=tensor(generator.random(count) < 0.5),
+        )
+
+    def _turns(self, step: int, total: int, size: int) -> list[int]:
+        """Every labelled slice comes once before any comes again, in a new order each time."""
+        places = range(step * size, (step + 1) * size)
+        orders = {turn: self._order(turn, total) for turn in {place // total for place in places}}
+        return [int(orders[place // total][place % total]) for place in places]
+
+    def _order(self, turn: int, total: int) -> npt.NDArray[np.int64]:
+        # the last number keeps the orders' streams apart from those of the steps
+        return np.random.default_rng((*self._seed, turn, 1)).permutation(total)

@@ -1,0 +1,232 @@
+"""The training loop of one round: seeded, cancellable, resumable to the bit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from VQBEGALLib.config import Config
+from VQBEGALLib.errors import InputError, OutOfMemoryError, StudyError
+from VQBEGALLib.events import Reporter
+from VQBEGALLib.network import VQBEGAL, build
+from VQBEGALLib.network.storage import load_tensors, save_tensors
+from VQBEGALLib.slices import SlicePair
+from VQBEGALLib.slices.reader import PairReader
+from VQBEGALLib.training.batches import Batches, Example
+from VQBEGALLib.training.step import step_loss
+
+WARM_UP = 0.05
+"""Share of the steps over which the learning rate rises to its peak."""
+
+HISTORY = 50
+"""Points that the loss history keeps of a round."""
+
+
+@dataclass
+class Trained:
+    """What a round's training leaves.
+
+    Args:
+        model: the trained network, in evaluation mode.
+        history: mean of each loss term between two kept points, with the step it ends at.
+        seconds: time spent in steps.
+    """
+
+    model: VQBEGAL
+    history: list[dict[str, float]] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def train(
+    labelled: Sequence[Example],
+    unlabelled: Sequence[SlicePair],
+    reader: PairReader,
+    config: Config,
+    *,
+    round_index: int,
+    device: torch.device,
+    reporter: Reporter,
+    checkpoint: Path | None = None,
+    initial: VQBEGAL | None = None,
+) -> Trained:
+    """Train a network on a round's labels.
+
+    Args:
+        labelled: labelled pairs with roles.
+        unlabelled: the rest of the pool.
+        reader: reads slices.
+        config: settings; ``config.seed`` and ``round_index`` fix every draw.
+        round_index: number of the round.
+        device: where to compute.
+        reporter: receives progress; looked at for a request to cancel after each step.
+        checkpoint: file that holds the state inside the round; continued from where it
+            exists. The caller removes it once the result is safe.
+        initial: network to go on from (warm start); None begins with the seed's initial weights.
+
+    Raises:
+        InputError: there is no labelled slice.
+        OutOfMemoryError: the device has too little memory.
+        CancelledError: a person asked to stop; the checkpoint holds the state.
+    """
+    if not labelled:
+        raise InputError("There is no labelled slice to train on.", "Annotate at least one requested slice first.")
+    loop = _Loop(labelled, unlabelled, reader, config, round_index, device, initial)
+    if checkpoint is not None and checkpoint.exists():
+        loop.restore(checkpoint, reporter)
+    try:
+        loop.run(reporter, checkpoint)
+    except torch.cuda.OutOfMemoryError:
+        raise OutOfMemoryError(
+            f"The {device.type} device has too little memory for a batch of {config.training.batch_size} slices "
+            f"of {config.slices.size} × {config.slices.size} pixels.",
+            "Lower batch_size, choose a smaller preset, or use --device cpu.",
+        ) from None
+    return Trained(loop.model.eval(), loop.history, loop.seconds)
+
+
+class _Loop:
+    """State of a round's training between two steps."""
+
+    def __init__(
+        self,
+        labelled: Sequence[Example],
+        unlabelled: Sequence[SlicePair],
+        reader: PairReader,
+        config: Config,
+        round_index: int,
+        device: torch.device,
+        initial: VQBEGAL | None,
+    ) -> None:
+        self.config, self.device = config, device
+        self.seed = (config.seed, round_index)
+        self.model = build(config.network, seed=config.seed)
+        if initial is not None:
+            self.model.load_state_dict(initial.state_dict())
+        self.model.to(device).train()
+        self.weights = [weight for weight in self.model.parameters() if weight.requires_grad]
+        self.optimizer = torch.optim.AdamW(
+            self.weights, lr=config.training.learning_rate, weight_decay=config.training.weight_decay
+        )
+        self.batches = Batches(
+            reader,
+            labelled,
+            unlabelled,
+            config.training,
+            modality_dropout=config.network.modality_dropout,
+            seed=self.seed,
+        )
+        # bfloat16 has the range of 32 bits and needs no loss scaling
+        self.amp = config.training.mixed_precision and device.type == "cuda" and torch.cuda.is_bf16_supported()
+        self.purpose = fingerprint(labelled, unlabelled, config, round_index)
+        self.step = 0
+        self.seconds = 0.0
+        self.history: list[dict[str, float]] = []
+        self.running: dict[str, float] = {}
+
+    def run(self, reporter: Reporter, checkpoint: Path | None) -> None:
+        """Do the remaining steps."""
+        total = self.config.training.steps
+        saved = reporter.clock()
+        with reporter.stage("train", total, done=self.step) as stage:
+            while self.step < total:
+                started = reporter.clock()
+                figures = self._advance(total)
+                now = reporter.clock()
+                self.seconds += now - started
+                if checkpoint is not None and now - saved >= self.config.training.checkpoint_seconds:
+                    self.store(checkpoint)
+                    saved = now
+                stage.advance(1, **figures)
+
+    def _advance(self, total: int) -> dict[str, float]:
+        """Do one step; return the means logged at a history point, else nothing."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.training.learning_rate * rate_at(self.step, total)
+        batch = self.batches.draw(self.step, self.device)
+        generator = torch.Generator().manual_seed(
+            int(np.random.SeedSequence((*self.seed, self.step)).generate_state(1)[0])
+        )
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.amp):
+            loss = step_loss(self.model, batch, self.config, progress=self.step / total, generator=generator)
+        loss.total.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.weights, 10.0)
+        self.optimizer.step()
+        self.step += 1
+        for name, value in loss.terms.items():
+            self.running[name] = self.running.get(name, 0.0) + float(value)
+        every = max(1, total // HISTORY)
+        if self.step % every and self.step != total:
+            return {}
+        count = every if self.step % every == 0 else self.step % every
+        means = {name: value / count for name, value in self.running.items()}
+        self.running = {}
+        self.history.append({"step": self.step, **means})
+        return means
+
+    def store(self, path: Path) -> None:
+        """Write everything that the next step depends on."""
+        tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
+        save_tensors(
+            path,
+            tensors,
+            purpose=self.purpose,
+            step=self.step,
+            seconds=self.seconds,
+            history=self.history,
+            running=self.running,
+        )
+
+    def restore(self, path: Path, reporter: Reporter) -> None:
+        """Go on from a stored state; one that is damaged or of other labels or settings is left unused."""
+        try:
+            tensors, texts = load_tensors(path)
+        except StudyError as error:
+            reporter.warn(f"{error.problem} The round is trained from its beginning.")
+            return
+        if texts.get("purpose") != self.purpose:
+            reporter.message(
+                "Labels or settings changed since the checkpoint; the round is trained from its beginning."
+            )
+            return
+        self.model.load_state_dict(
+            {name.removeprefix("model."): tensor for name, tensor in tensors.items() if name.startswith("model.")}
+        )
+        optimizer = self.optimizer.state_dict()
+        for name, tensor in tensors.items():
+            if name.startswith("optimizer."):
+                _, index, key = name.split(".")
+                optimizer["state"].setdefault(int(index), {})[key] = tensor
+        self.optimizer.load_state_dict(optimizer)
+        self.step, self.seconds = texts["step"], texts["seconds"]
+        self.history, self.running = texts["history"], texts["running"]
+
+
+def rate_at(step: int, total: int) -> float:
+    """Return the share of the peak learning rate at a step: linear warm-up, then cosine decay to zero."""
+    warm = max(1, round(WARM_UP * total))
+    if step < warm:
+        return (step + 1) / warm
+    return (1 + math.cos(math.pi * (step - warm) / max(1, total - warm))) / 2
+
+
+def fingerprint(labelled: Sequence[Example], unlabelled: Sequence[SlicePair], config: Config, round_index: int) -> str:
+    """Return a digest of all that a round's training depends on."""
+    digest = hashlib.sha256(json.dumps([config.to_json(), round_index]).encode())
+    for example in labelled:
+        digest.update(f"{example.pair}{example.role}".encode())
+        digest.update(example.mask.tobytes())
+        if example.auxiliary_mask is not None:
+            digest.update(example.auxiliary_mask.tobytes())
+    for pair in unlabelled:
+        digest.update(str(pair).encode())
+    return digest.hexdigest()

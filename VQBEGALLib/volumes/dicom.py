@@ -1,0 +1,124 @@
+"""A DICOM series: many files, in any order and under any name, become one volume in patient space."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from VQBEGALLib.errors import InputError, VQBEGALError
+from VQBEGALLib.volumes.dicom_geometry import arrange
+from VQBEGALLib.volumes.dicom_pixels import read_pixels
+from VQBEGALLib.volumes.dicom_slice import Slice, damaged, read_header
+from VQBEGALLib.volumes.volume import Volume, Voxels
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DicomSeries:
+    """A volume and what it takes to refer to the images that it came from.
+
+    Args:
+        volume: rescaled values (Hounsfield units for CT); slices run along the normal of rows and columns.
+        modality: CT, MR, …; empty where the files do not tell.
+        series_uid: of the series.
+        study_uid: of the study.
+        frame_of_reference_uid: of the patient coordinates.
+        sop_instance_uids: one an image, in the order of the volume's K axis.
+    """
+
+    volume: Volume
+    modality: str
+    series_uid: str
+    study_uid: str
+    frame_of_reference_uid: str
+    sop_instance_uids: tuple[str, ...]
+
+
+def read_series(path: Path, *, series_uid: str | None = None) -> DicomSeries:
+    """Read the series in a folder and its subfolders, or the series beside and including a file.
+
+    Files that are not DICOM, and DICOM objects that are not images (SEG, SR, DICOMDIR), are passed over.
+    Slices are ordered by position; the step between them is measured from positions, so a tilted gantry gives a
+    sheared, exact affine.
+
+    Args:
+        path: a folder or one file of the series.
+        series_uid: chooses among several series in the folder.
+
+    Raises:
+        InputError: no image, several series, slices missing, double, of different size or without a position, or
+            files that are damaged or cannot be opened.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path} does not exist.", "Check the path.")
+    files = sorted(path.rglob("*") if path.is_dir() else path.parent.iterdir())
+    with _quiet():
+        slices = [item for item in map(read_header, files) if item is not None]
+        if series_uid is None and not path.is_dir():
+            series_uid = next((item.text("SeriesInstanceUID") for item in slices if item.path == path), None)
+        slices = _choose(slices, path, series_uid)
+        affine, slices = arrange(slices)
+        voxels = _pixels(slices)
+    first = slices[0]
+    return DicomSeries(
+        volume=Volume(voxels, affine),
+        modality=first.text("Modality"),
+        series_uid=first.text("SeriesInstanceUID"),
+        study_uid=first.text("StudyInstanceUID"),
+        frame_of_reference_uid=first.text("FrameOfReferenceUID"),
+        sop_instance_uids=tuple(item.sop_uid for item in slices),
+    )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep pydicom's remarks on odd values, which it quotes, from the terminal and from logs."""
+    logger = logging.getLogger("pydicom")
+    disabled, logger.disabled = logger.disabled, True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.disabled = disabled
+
+
+def _choose(slices: Sequence[Slice], path: Path, series_uid: str | None) -> list[Slice]:
+    found: dict[str, list[Slice]] = {}
+    for item in slices:
+        found.setdefault(item.text("SeriesInstanceUID"), []).append(item)
+    if not found:
+        raise InputError(f"{path} holds no DICOM images.", "Choose the folder that the series was exported to.")
+    choices = "; ".join(
+        f"{len(items)} {items[0].text('Modality') or 'unknown'} images, series {uid or 'without a UID'}"
+        for uid, items in sorted(found.items(), key=lambda pair: -len(pair[1]))
+    )
+    if series_uid is None:
+        if len(found) > 1:
+            raise InputError(f"{path} holds {len(found)} series: {choices}.", "Name one of them, or keep one a folder.")
+        return next(iter(found.values()))
+    if series_uid not in found:
+        raise InputError(f"{path} has no images of series {series_uid}.", f"It has: {choices}.")
+    return found[series_uid]
+
+
+def _pixels(slices: Sequence[Slice]) -> Voxels:
+    """Return rescaled values, (K, J, I)."""
+    planes = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for item in slices:
+            try:
+                planes.append(read_pixels(item.path, Path(scratch)))
+            except VQBEGALError:
+                raise
+            except Exception as error:  # pydicom and GDCM complain with errors of many types
+                raise damaged(item.path) from error
+    voxels = np.stack(planes)
+    return voxels.astype(np.float32) if voxels.dtype == np.float64 else voxels
