@@ -186,7 +186,7 @@ def merged(
             raise InputError(f"Slice {index} has role {role!r} in round {round}.", f"Roles are {', '.join(ROLES)}.")
         place = (slice(None),) * axis + (index,)
         voxels[place] = labelmap.voxels[place]
-        annotations[int(index)] = Annotation(int(index), round, role, int(voxels[place].sum()))
+        annotations[int(index)] = Annotation(int(index), int(round), role, int(voxels[place].sum()))
     return Labels(old.labelmap.with_voxels(voxels), annotations, axis)
 
 

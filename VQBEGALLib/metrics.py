@@ -170,13 +170,19 @@ def _distances(first: Mask, second: Mask, spacing: Sequence[float]) -> tuple[flo
 
 
 def _masks(prediction: npt.ArrayLike, reference: npt.ArrayLike) -> tuple[Mask, Mask]:
-    first, second = np.asarray(prediction) != 0, np.asarray(reference) != 0
+    first, second = _mask(prediction), _mask(reference)
     if first.shape != second.shape:
         raise InputError(
             f"Masks of shape {first.shape} and {second.shape} cannot be compared.",
             "Resample one to the other's grid.",
         )
     return first, second
+
+
+def _mask(values: npt.ArrayLike) -> Mask:
+    array = np.asarray(values)
+    mask: Mask = array if array.dtype == np.bool_ else array != 0
+    return mask
 
 
 def _steps(spacing: Sequence[float], axes: int) -> Distances:

@@ -33,12 +33,9 @@ from VQBEGALLib.volumes.volume import Volume
 
 
 class Study:
-    """A study on the disk. Reading needs no lock; every change takes it, or happens inside :meth:`writing`.
+    """A study on the disk, from :meth:`create` or :meth:`open`.
 
-    Use :meth:`create` or :meth:`open`.
-
-    Args:
-        folder: an existing study.
+    Reading needs no lock; every change takes it, or happens inside :meth:`writing`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -89,8 +86,7 @@ class Study:
     def writing(self, what: str) -> Iterator[Study]:
         """Hold the study for several changes, on its newest state.
 
-        Args:
-            what: what the holder does; a second writer is told so.
+        A second writer is told ``what`` the holder does.
 
         Raises:
             StudyLockedError: another process, or another part of this one, is writing.
@@ -213,8 +209,7 @@ class Study:
 
     def round_folder(self, index: int) -> Path:
         """Return a round's folder, made where it is missing."""
-        folder = roundstore.round_folder(self.folder, index)
-        make_folder(folder)
+        make_folder(folder := roundstore.round_folder(self.folder, index))
         return folder
 
     def save_round(self, round: Round) -> None:

@@ -65,7 +65,8 @@ def main() -> None:
         if peer not in times:
             rows.append(Row(f"HD95 60 × 256², time to {peer}'s", None, target))
             continue
-        note = f"{1000 * times['ours']:.0f} ms to {1000 * times[peer]:.0f} ms; {values['ours']:.4f} and {values[peer]:.4f} mm"
+        note = f"{1000 * times['ours']:.0f} ms to {1000 * times[peer]:.0f} ms; "
+        note += f"{values['ours']:.4f} and {values[peer]:.4f} mm"
         note += " (one percentile over both directions)" if peer == "medpy" else ""
         rows.append(Row(f"HD95 60 × 256², time to {peer}'s", times["ours"] / times[peer], target, note))
     print_table(rows, versions("monai", "medpy", "numpy", "scipy"))

@@ -6,6 +6,7 @@ Machines differ and are shared, so only ratios count: the callables take turns i
 from __future__ import annotations
 
 import os
+import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,8 +14,6 @@ from importlib import metadata
 
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
-
-import numpy as np  # after the number of threads is set
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ def alternate(callables: Mapping[str, Callable[[], object]], repeats: int) -> di
             call()
             if turn:
                 times[name].append(time.perf_counter() - start)
-    return {name: float(np.median(values)) for name, values in times.items()}
+    return {name: statistics.median(values) for name, values in times.items()}
 
 
 def versions(*distributions: str) -> dict[str, str]:

@@ -51,11 +51,11 @@ def label(folder: Path) -> None:
     while True:
         with study.writing("label"):
             rounds, labels = study.rounds(), study.labels("a")
-            number = rounds[0].figures["n"] if rounds else 0
-            if labels is not None:
-                number = max(number, labels.annotations[0].round)
-            number += 1
-            study.put_labels("a", pattern(number), range(SHAPE[0]), round=number)
+            saved = rounds[0].figures["n"] if rounds else 0
+            number = labels.annotations[0].round if labels else 0
+            if number == saved:  # else a kill came between the labels and their round
+                number += 1
+                study.put_labels("a", pattern(number), range(SHAPE[0]), round=number)
             study.save_round(Round(0, "random", (Request(0, "a", 1),), figures={"n": number, "pad": "x" * 5000}))
             study.log({"event": "labelled", "n": number})
 
