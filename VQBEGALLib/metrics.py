@@ -57,8 +57,8 @@ def dice(prediction: npt.ArrayLike, reference: npt.ArrayLike) -> float:
         0.5
     """
     first, second = _masks(prediction, reference)
-    total = np.count_nonzero(first) + np.count_nonzero(second)
-    return 2 * np.count_nonzero(first & second) / total if total else 1.0
+    total = int(np.count_nonzero(first)) + int(np.count_nonzero(second))
+    return 2 * int(np.count_nonzero(first & second)) / total if total else 1.0
 
 
 def hd95(prediction: npt.ArrayLike, reference: npt.ArrayLike, spacing: Sequence[float]) -> float:
@@ -129,7 +129,7 @@ def score(prediction: Volume, reference: Volume) -> SegmentationScore:
         dice=dice(first, second),
         hd95_mm=hd95_mm,
         assd_mm=assd_mm,
-        volume_difference_ml=(np.count_nonzero(first) - np.count_nonzero(second)) * voxel_ml,
+        volume_difference_ml=(int(np.count_nonzero(first)) - int(np.count_nonzero(second))) * voxel_ml,
         failed=bool(first.any() != second.any()),
     )
 

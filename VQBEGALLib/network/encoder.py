@@ -85,6 +85,6 @@ def stage_channels(settings: NetworkSettings) -> list[int]:
     return [settings.base_channels * 2**stage for stage in range(settings.stages)]
 
 
-def unit(features: Tensor) -> Tensor:
-    """Scale each position's vector to length one, along axis 1; in 32 bits whatever the autocast."""
-    return functional.normalize(features.to(torch.float32), dim=1)
+def unit(features: Tensor, dim: int = 1) -> Tensor:
+    """Scale vectors along an axis to length one; in 32 bits whatever the autocast."""
+    return functional.normalize(features.to(torch.float32), dim=dim)

@@ -12,8 +12,11 @@ from VQBEGALLib.config import NetworkSettings
 from VQBEGALLib.network.encoder import unit
 
 KMEANS_ITERATIONS = 10
-CHUNK = 4096
-"""Positions compared with the codebook at a time, so that the similarities stay in the processor's cache."""
+CHUNK = 1024
+"""Positions compared with the codebook at a time on a CPU, so that the similarities stay in its cache."""
+
+GPU_CHUNK = 65536
+"""The same on a GPU, where fewer and larger products are faster and memory is the limit."""
 
 
 @dataclass(frozen=True)
@@ -67,22 +70,22 @@ class CosineCodebook(nn.Module):
             generator: source of the draws of initialisation and revival; needed where samples learn.
         """
         batch, dim, height, width = features.shape
-        directions = unit(features).permute(0, 2, 3, 1).reshape(-1, dim)  # (N, d), N = B h w
-        chosen = None if learn is None else learn.repeat_interleave(height * width)  # (N,)
-        learning = chosen is not None and bool(chosen.any())
+        directions = unit(features.permute(0, 2, 3, 1).reshape(-1, dim))  # (N, d), N = B h w
+        chosen = None if learn is None or bool(learn.all()) else learn.repeat_interleave(height * width)  # (N,)
+        learning = learn is not None and bool(learn.any())
         if learning and generator is not None and not bool(self.initialised):
-            self._initialise(directions.detach()[chosen], generator)
+            self._initialise(_rows(directions.detach(), chosen), generator)
         entries = functional.normalize(self.entries, dim=1) if self.by_gradient else self.entries
         codes = nearest(directions.detach(), entries.detach())  # (N,)
         picked = functional.embedding(codes, entries)  # (N, d)
-        zero = directions.new_zeros(())
-        vq = commit = zero
+        vq = commit = directions.new_zeros(())
         if learning:
-            mine, theirs = directions[chosen], picked[chosen]
-            vq = (mine.detach() - theirs).square().sum(dim=1).mean()
+            mine, theirs = _rows(directions, chosen), _rows(picked, chosen)
             commit = (mine - theirs.detach()).square().sum(dim=1).mean()
+            # the same value; with ema nothing is left that its gradient could move
+            vq = (mine.detach() - theirs).square().sum(dim=1).mean() if self.by_gradient else commit.detach()
             if self.training and generator is not None:
-                self._follow(mine.detach(), codes[chosen], generator)
+                self._follow(mine.detach(), _rows(codes, chosen), generator)
         z = directions + (picked - directions).detach()  # straight-through
         z = z.reshape(batch, height, width, dim).permute(0, 3, 1, 2) * dim**0.5  # each channel near unit variance
         return Quantized(z, codes.reshape(batch, height, width), vq, commit)
@@ -126,5 +129,10 @@ class CosineCodebook(nn.Module):
 
 def nearest(directions: Tensor, entries: Tensor) -> Tensor:
     """Return the entry of the largest cosine similarity for each direction (eq. 2), (N,); all vectors of length one."""
-    similarity = entries.t()
-    return torch.cat([(part @ similarity).argmax(dim=1) for part in torch.split(directions, CHUNK)])
+    rows = CHUNK if directions.device.type == "cpu" else GPU_CHUNK
+    return torch.cat([(part @ entries.t()).max(dim=1).indices for part in torch.split(directions, rows)])
+
+
+def _rows(values: Tensor, chosen: Tensor | None) -> Tensor:
+    """Return the chosen rows, or all of them without a copy."""
+    return values if chosen is None else values[chosen]

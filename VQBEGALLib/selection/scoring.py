@@ -25,7 +25,7 @@ def modality_entropy(context: Context) -> Scores:
         context.trained_model(),
         context.pool,
         context.reader,
-        _entropies,
+        entropies,
         device=context.device,
         reporter=context.reporter,
     )
@@ -79,7 +79,8 @@ def score_pairs(
     return scores
 
 
-def _entropies(model: VQBEGAL, x_c: Tensor, x_m: Tensor, present: Tensor) -> Tensor:
+def entropies(model: VQBEGAL, x_c: Tensor, x_m: Tensor, present: Tensor) -> Tensor:
+    """Return S of each pair (eq. 5), (B,); a measure for :func:`score_pairs`."""
     encoding = model.encode_pairs(x_c, x_m)
     values = model.discriminator.uncertainty(encoding.z_c, encoding.z_m)
     alone = (~present).nonzero().flatten()

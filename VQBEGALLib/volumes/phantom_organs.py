@@ -122,7 +122,7 @@ def _liver(pose: Pose, canvas: Canvas) -> None:
     anterior = (_profile(depth, levels, (-170, -170, -170, -170, -150, -96, -66, -42, -10)) - y) * np.float32(0.7)
     liver = smooth_maximum(medial, lobe * np.float32(0.6), 16)
     liver = smooth_maximum(liver, anterior - 0.25 * np.maximum(-x - 70, 0), 14)
-    liver = smooth_maximum(liver, _under_diaphragm(pose, box), 9) + pose.surface[box]
+    liver = smooth_maximum(liver + pose.surface[box], _under_diaphragm(pose, box), 4)
     kidney = ellipsoid((x, y, z), _kidney_centre(pose, -1), (32, 29, 57), lean=(0.2, -0.12, 0.35))
     liver = smooth_maximum(liver, -kidney, 6)
     canvas.paint("liver", liver, box, part_of_liver=True)
