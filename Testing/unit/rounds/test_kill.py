@@ -1,0 +1,159 @@
+"""``kill -9`` at random instants of run, label and train: nothing is lost, and the end is the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from VQBEGALLib.cohort import gather
+from VQBEGALLib.config import preset
+from VQBEGALLib.study import Study
+from VQBEGALLib.volumes import write_volume
+from VQBEGALLib.volumes.phantom import make_subject
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="killing needs fork")
+
+KILLS = {"run": 30, "by hand": 20}
+SETTINGS = {
+    "size": 32,
+    "base_channels": 4,
+    "stages": 2,
+    "codes": 16,
+    "code_dim": 8,
+    "steps": 12,
+    "batch_size": 4,
+    "unlabelled_per_step": 2,
+    "seed_budget": 6,
+    "round_budget": 4,
+    "plateau_rounds": 0,
+    "checkpoint_seconds": 0,
+}
+Live = Callable[[list[str], "float | None"], int]
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three small phantoms: one for training, one for validation, one for testing."""
+    folder = tmp_path_factory.mktemp("cohort")
+    for number in range(3):
+        subject = make_subject(number, ct_size=48, ct_slices=14, mr_size=48, mr_slices=10)
+        volumes = {"ct": subject.ct, "mr": subject.mr, "ct_liver": subject.ct_labels, "mr_liver": subject.mr_labels}
+        for kind, volume in volumes.items():
+            (folder / kind).mkdir(exist_ok=True)
+            write_volume(folder / kind / f"s{number}.nii.gz", volume)
+    return folder
+
+
+@pytest.fixture
+def live() -> Iterator[Live]:
+    """Give commands to a process that runs each in a child and kills it in time."""
+    server = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("killing.py"))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert server.stdin is not None and server.stdout is not None
+
+    def give(args: list[str], seconds: float | None) -> int:
+        server.stdin.write(json.dumps({"args": args, "seconds": seconds}) + "\n")
+        server.stdin.flush()
+        return int(server.stdout.readline())
+
+    yield give
+    server.stdin.close()
+    server.wait(timeout=30)
+    server.stdout.close()
+
+
+def make_study(folder: Path, cohort: Path) -> Study:
+    """Create a study of the phantoms."""
+    members = gather(
+        cohort / "ct", cohort / "mr", primary_labels=cohort / "ct_liver", auxiliary_labels=cohort / "mr_liver", seed=1
+    )
+    return Study.create(folder, preset("small", SETTINGS), members)
+
+
+def outcome(folder: Path) -> dict[str, bytes]:
+    """Return what must not depend on kills: every round, its scores, its network, and the labels."""
+    names = ("rounds/*/round.json", "rounds/*/scores.csv", "rounds/*/model.safetensors")
+    files = {str(path.relative_to(folder)): path.read_bytes() for name in names for path in sorted(folder.glob(name))}
+    labels = {
+        name: b"" if (found := Study.open(folder).labels(name)) is None else found.labelmap.voxels.tobytes()
+        for name in Study.open(folder).subjects
+    }
+    return {**files, **labels}
+
+
+def until_done(live: Live, args: list[str], study: Path, draws: random.Random, longest: float, most: int) -> int:
+    """Repeat a command, killing it up to ``most`` times, until it ends by itself; return the kills."""
+    kills = 0
+    while True:
+        code = live(args, draws.uniform(0.005, longest) if kills < most else None)
+        damage = [finding for finding in Study.open(study).check() if finding.level == "error"]
+        assert not damage, damage
+        if code == 0:
+            return kills
+        assert code == -9, f"{args} ended with {code}"
+        kills += 1
+
+
+def test_run_survives_kills_and_ends_as_if_uninterrupted(tmp_path: Path, cohort: Path, live: Live) -> None:
+    args = ["run", "", "--rounds", "3", "--resume", "--device", "cpu"]
+    whole = tmp_path / "whole"
+    make_study(whole, cohort)
+    args[1] = str(whole)
+    assert live(args, None) == 0
+    draws, kills, turn = random.Random(0), 0, 0
+    while kills < KILLS["run"]:
+        study = tmp_path / f"killed{turn}"
+        make_study(study, cohort)
+        args[1] = str(study)
+        kills += until_done(live, args, study, draws, longest=0.6, most=KILLS["run"] - kills)
+        assert outcome(study) == outcome(whole)
+        turn += 1
+
+
+def test_the_path_by_hand_survives_kills(tmp_path: Path, cohort: Path, live: Live) -> None:
+    def walk(study: Path, step: Callable[[list[str]], None]) -> None:
+        for _ in range(2):
+            step(["next", str(study), "--device", "cpu"])
+            for name in sorted({item.case for item in Study.open(study).rounds()[-1].requests}):
+                asked = [str(item.slice) for item in Study.open(study).rounds()[-1].requests if item.case == name]
+                file = str(cohort / "ct_liver" / f"{name}.nii.gz")
+                step(["label", str(study), name, file, "--slices", ",".join(asked)])
+            step(["train", str(study), "--device", "cpu"])
+
+    def plainly(args: list[str]) -> None:
+        assert live(args, None) == 0
+
+    whole = tmp_path / "whole"
+    make_study(whole, cohort)
+    walk(whole, plainly)
+    draws, kills = random.Random(1), 0
+
+    def with_kills(args: list[str]) -> None:
+        nonlocal kills
+        rounds = len(Study.open(study).rounds())
+        while (code := live(args, draws.uniform(0.005, 0.3) if kills < KILLS["by hand"] else None)) != 0:
+            assert not [finding for finding in Study.open(study).check() if finding.level == "error"]
+            kills += code == -9
+            if args[0] == "next" and len(Study.open(study).rounds()) > rounds:
+                return  # killed after the requests were written: asking again would rightly be refused
+            assert code == -9, f"{args} ended with {code}"
+
+    turn = 0
+    while kills < KILLS["by hand"]:
+        study = tmp_path / f"killed{turn}"
+        make_study(study, cohort)
+        walk(study, with_kills)
+        assert outcome(study) == outcome(whole)
+        turn += 1
