@@ -9,6 +9,7 @@ PINS := pyproject.toml constraints.txt
 .PHONY: demo test lint bench docs clean
 
 demo: .venv/.report
+	rm -rf demo-output
 	$(BIN)/vqbegal demo demo-output
 
 test: .venv/.dev

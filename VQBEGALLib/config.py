@@ -100,10 +100,10 @@ class NetworkSettings(Section):
 class TrainingSettings(Section):
     """The loss (5 L_seg + 0.5 L_vq + 0.25 L_disc + 0.2 L_commit) and the loop."""
 
-    steps: int = setting(600, "Optimiser steps of one round.", low=1, high=10_000_000)
+    steps: int = setting(400, "Optimiser steps of one round.", low=1, high=10_000_000)
     batch_size: int = setting(16, "Labelled slice pairs in one step.", low=1, high=4096)
     unlabelled_per_step: int = setting(8, "Unlabelled pairs in one step, for L_commit and L_disc.", low=0, high=4096)
-    learning_rate: float = setting(2e-3, "Peak learning rate of AdamW; cosine decay to zero.", low=1e-8, high=1)
+    learning_rate: float = setting(5e-3, "Peak learning rate of AdamW; cosine decay to zero.", low=1e-8, high=1)
     weight_decay: float = setting(1e-4, "Weight decay of AdamW.", low=0, high=1)
     weight_seg: float = setting(5.0, "Weight of L_seg, Dice plus cross-entropy.", low=0, high=1000)
     weight_vq: float = setting(0.5, "Weight of L_vq.", low=0, high=1000)
@@ -251,6 +251,7 @@ PRESETS: dict[Preset, dict[str, object]] = {
         "codes": 64,
         "code_dim": 16,
         "steps": 120,
+        "learning_rate": 1e-2,
         "batch_size": 8,
         "unlabelled_per_step": 4,
         "seed_budget": 12,
@@ -264,6 +265,7 @@ PRESETS: dict[Preset, dict[str, object]] = {
         "stages": 5,
         "code_dim": 256,
         "steps": 4000,
+        "learning_rate": 2e-3,
         "seed_budget": 100,
         "round_budget": 100,
         "total_budget": 1000,

@@ -75,7 +75,7 @@ MAY_IMPORT = {
 }
 
 APPLICATION = {"slicer", "qt", "ctk", "vtk", "vtkmodules", "PythonQt", "PySide6", "VQBEGAL", "VQBEGALPanel", "Testing"}
-TORCH_ROOMS = {"network", "training", "selection", "inference", "related", "rounds"}
+TORCH_ROOMS = {"network", "training", "selection", "inference", "related", "rounds", "evidence"}
 REPORT_ONLY = {"matplotlib", "jinja2"}
 LIGHT_MODULES = ["", ".config", ".volumes", ".slices", ".study", ".metrics", ".cli"]
 

@@ -6,9 +6,14 @@ Exit codes: 0 done; 1 an unexpected error; 2 wrong usage; the rest are those of 
 from __future__ import annotations
 
 import argparse
+import importlib
+import io
+import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +22,32 @@ from VQBEGALLib.cli.terminal import JsonOutput, Output, TextOutput
 from VQBEGALLib.errors import CancelledError, MissingDependencyError, OutOfMemoryError, StorageError, VQBEGALError
 from VQBEGALLib.events import Reporter
 
+_TOO_LARGE = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
+"""How torch words a lack of memory where it raises a bare RuntimeError: on the processor and on Apple's GPUs."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
+    """Run one command and return its exit code; only wrong usage and ``--help`` end the process themselves."""
+    _let_streams_write_any_name()
     options = build_parser().parse_args(arguments)
+    if options.events == "json" and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
     output: Output = JsonOutput(sys.stdout) if options.events == "json" else TextOutput(sys.stdout, sys.stderr)
+    try:
+        return _run(options, output)
+    except BrokenPipeError:  # whoever read the output has gone, as `head` does: nobody is left to tell
+        _write_to_nobody()
+        return CancelledError.exit_code
+
+
+def _run(options: argparse.Namespace, output: Output) -> int:
     reporter = Reporter(output.listen, cancel_file=options.cancel_file)
     try:
         reporter.check_cancelled()
         output.result(_command(options)(options, reporter))
         return 0
+    except BrokenPipeError:
+        raise
     except Exception as error:
         if options.debug:
             traceback.print_exc()
@@ -44,12 +65,19 @@ def as_told(error: Exception) -> VQBEGALError:
     """Return an error as a person is told of it: what is wrong and what to do."""
     if isinstance(error, VQBEGALError):
         return error
-    if isinstance(error, ModuleNotFoundError):
+    if isinstance(error, ImportError):
+        package = (error.name or "").partition(".")[0]
+        if not package:
+            return MissingDependencyError(f"A Python package cannot be loaded: {error}.", "Install it again.")
         return MissingDependencyError(
-            f"The Python package {error.name!r} is not installed.", "Install it, for example with: pip install vqbegal"
+            f"The Python package {package} is not installed, or cannot be loaded.",
+            f"Run: python -m pip install {package}",
         )
-    if isinstance(error, MemoryError):
-        return OutOfMemoryError("The computer has too little memory for this step.", "Close other programs and retry.")
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _TOO_LARGE.search(str(error))):
+        return OutOfMemoryError(
+            "There is too little memory for this step.",
+            "Close other programs, or create the study with a smaller preset, size or batch_size.",
+        )
     if isinstance(error, OSError):
         place = f" ({Path(error.filename).name})" if isinstance(error.filename, str) else ""
         return StorageError(f"{error.strerror or error}{place}.", "Check the path, the permissions and the free space.")
@@ -60,6 +88,29 @@ def as_told(error: Exception) -> VQBEGALError:
 
 
 def _command(options: argparse.Namespace) -> Any:
+    if "device" in options:
+        try:
+            importlib.import_module("torch")
+        except (ImportError, OSError) as error:
+            raise MissingDependencyError(
+                "PyTorch (torch) is not installed, or cannot be loaded.",
+                "Run: python -m pip install torch",
+            ) from error
     from VQBEGALLib.cli import commands
 
     return getattr(commands, options.command)
+
+
+def _let_streams_write_any_name() -> None:
+    """Write what a terminal's encoding cannot, as an escape: a file name must never end a command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _write_to_nobody() -> None:
+    """Discard what is still in the streams, so that Python does not complain of it when it ends."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nowhere, stream.fileno())

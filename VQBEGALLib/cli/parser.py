@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 from VQBEGALLib import __version__
@@ -17,6 +18,8 @@ exit codes:
 A study is a folder. `next` writes the slices to annotate, `label` takes the answers, `train` learns from them;
 `run` does all three with an oracle, for experiments. Every command can be interrupted and repeated.
 """
+
+STUDY = "A study is a folder with copies of your volumes, your annotations and every round's network."
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -55,8 +58,8 @@ def _add(
         "--events",
         choices=("text", "json"),
         default="text",
-        help="text for a person (default), or one JSON object a line: stage, progress, message, warning, round, "
-        "then result or error",
+        help="text for a person (default), or one JSON object a line: device, stage, progress, message, warning and "
+        "round, then result or error",
     )
     shared.add_argument("--cancel-file", type=Path, metavar="FILE", help="stop at the next step once this file exists")
     shared.add_argument("--debug", action="store_true", help="print the traceback of an error")
@@ -68,16 +71,36 @@ def _add(
             help="where to compute; auto takes a GPU where there is one",
         )
         shared.add_argument(
-            "--threads", type=int, default=0, metavar="N", help="processor threads; 0 (default) takes one a core"
+            "--threads", type=whole(0), default=0, metavar="N", help="processor threads; 0 (default) takes one a core"
         )
     return parser
+
+
+def whole(low: int, high: int = 2**31 - 1) -> Callable[[str], int]:
+    """Return the type of an option that is a whole number in a range."""
+
+    def read(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = low - 1
+        if not low <= number <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high}")
+        return number
+
+    return read
+
+
+SEED = whole(0, 2**32 - 1)
 
 
 def _phantom(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _add(commands, "phantom", "phantom", "Write a cohort of simulated CT/MR abdomens with reference labels.")
     parser.add_argument("folder", type=Path, metavar="DIR", help="written into: ct, mr, ct_liver, mr_liver, split.json")
-    parser.add_argument("--subjects", type=int, default=8, metavar="N", help="default 8")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="default 0")
+    parser.add_argument("--subjects", type=whole(1), default=8, metavar="N", help="how many; default 8")
+    parser.add_argument(
+        "--seed", type=SEED, default=0, metavar="N", help="the same seed gives the same abdomens; default 0"
+    )
 
     parser = _add(
         commands,
@@ -87,20 +110,24 @@ def _phantom(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         computes=True,
     )
     parser.add_argument("folder", type=Path, metavar="DIR", help="new folder for cohort, study, prediction and report")
-    parser.add_argument("--subjects", type=int, default=8, metavar="N", help="default 8")
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="rounds, the seed round included; default 3")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="default 0")
+    parser.add_argument(
+        "--subjects", type=whole(3), default=8, metavar="N", help="simulated patients, at least 3; default 8"
+    )
+    parser.add_argument(
+        "--rounds", type=whole(1), default=3, metavar="N", help="rounds, the first included; default 3"
+    )
+    parser.add_argument("--seed", type=SEED, default=0, metavar="N", help="fixes every draw; default 0")
 
 
 def _study(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    group = commands.add_parser("study", help="Create a study or add cases to one.", description="Studies.")
+    group = commands.add_parser("study", help="Create a study, or add cases to one.", description=STUDY)
     parts = group.add_subparsers(metavar="ACTION", required=True, title="actions")
     create = _add(
         parts, "create", "study_create", "Create a study: volumes are checked and copied, the originals stay untouched."
     )
-    create.add_argument("study", type=Path, metavar="STUDY", help="new folder")
+    create.add_argument("study", type=Path, metavar="STUDY", help="folder to make; must not exist yet, or be empty")
     _cohort(create)
-    create.add_argument("--preset", choices=tuple(PRESETS), default="small", help="default small, for a laptop's CPU")
+    create.add_argument("--preset", choices=tuple(PRESETS), default="small", help="settings for tests (tiny), a laptop (small, default) or a GPU (paper)")
     create.add_argument(
         "--set",
         action="append",
@@ -109,41 +136,64 @@ def _study(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         dest="assignments",
         help=f"change a setting (docs/settings.md), repeatable; method={'|'.join(METHODS)} sets several at once",
     )
-    create.add_argument("--seed", type=int, default=0, metavar="N", help="fixes every draw of the study; default 0")
-    add = _add(parts, "add", "study_add", "Add cases to a study.")
+    create.add_argument("--seed", type=SEED, default=0, metavar="N", help="fixes every draw of the study; default 0")
+    add = _add(parts, "add", "study_add", "Add cases to a study; those that it has stay as they are.")
     add.add_argument("study", type=Path, metavar="STUDY")
     _cohort(add)
 
 
 def _cohort(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
         "--primary", type=Path, metavar="DIR", help="volumes to segment: files, or DICOM series folders"
+    )
+    source.add_argument(
+        "--table",
+        type=Path,
+        metavar="CSV",
+        help="instead of folders, one line a case: case, primary, auxiliary, primary_labels, auxiliary_labels, "
+        "patient, split",
     )
     parser.add_argument(
         "--auxiliary", type=Path, metavar="DIR", help="volumes of the other modality; paired by name where names agree"
     )
-    parser.add_argument("--primary-labels", type=Path, metavar="DIR", help="reference labelmaps by the same names")
-    parser.add_argument("--auxiliary-labels", type=Path, metavar="DIR", help="the same for the other modality")
-    parser.add_argument("--split", type=Path, metavar="FILE", help="JSON: train, validation and test names")
     parser.add_argument(
-        "--table",
+        "--primary-labels", type=Path, metavar="DIR", help="reference labelmaps by the same names, for the oracle and for scores"
+    )
+    parser.add_argument("--auxiliary-labels", type=Path, metavar="DIR", help="the same for the other modality")
+    parser.add_argument(
+        "--split",
         type=Path,
-        metavar="CSV",
-        help="instead of folders: case, primary, auxiliary, primary_labels, auxiliary_labels, patient, split",
+        metavar="FILE",
+        help='JSON: {"train": [names], "validation": [names], "test": [names]}; drawn 60:20:20 by the seed without it',
     )
 
 
 def _rounds(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     run = _add(commands, "run", "run", "Run rounds with an oracle that answers from reference labels.", computes=True)
     run.add_argument("study", type=Path, metavar="STUDY")
-    run.add_argument("--annotator", choices=("oracle",), default="oracle")
-    run.add_argument("--boundary-noise", type=float, default=0.0, metavar="MM", help="disturb the oracle's contours")
+    run.add_argument(
+        "--annotator", choices=("oracle",), default="oracle", help="who labels: the oracle, from reference labels"
+    )
+    run.add_argument(
+        "--boundary-noise",
+        type=float,
+        default=0.0,
+        metavar="MM",
+        help="move the oracle's contours by about this much, as a hand would; default 0",
+    )
     _strategy(run)
     run.add_argument(
-        "--rounds", type=int, default=10, metavar="N", help="rounds in all, the seed round included; default 10"
+        "--rounds",
+        type=whole(1),
+        default=10,
+        metavar="N",
+        help="rounds in all, the first and those already done included; default 10",
     )
-    run.add_argument("--seed", type=int, metavar="N", help="fixes every draw; only before round 0")
-    run.add_argument("--resume", action="store_true", help="go on with a study that has rounds")
+    run.add_argument(
+        "--seed", type=SEED, metavar="N", help="replaces the study's seed; only while it has no round"
+    )
+    run.add_argument("--resume", action="store_true", help="go on with a study that has rounds, or was interrupted")
 
     step = _add(commands, "next", "next_round", "Score the pool and write the slices to annotate next.", computes=True)
     step.add_argument("study", type=Path, metavar="STUDY")
@@ -155,9 +205,9 @@ def _rounds(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     label.add_argument("case", metavar="CASE")
     label.add_argument("file", type=Path, metavar="FILE", help="labelmap on the grid of the case's volume")
     label.add_argument(
-        "--slices", required=True, metavar="N,N,…", help="annotated slices, as `next` counts them; 4-9 is a range"
+        "--slices", required=True, metavar="N,N,…", help="annotated slices, for example 12,13,20 or 4-9; counted from 0, as `next` prints them"
     )
-    label.add_argument("--value", type=int, metavar="N", help="label value of the organ, where the map holds several")
+    label.add_argument("--value", type=int, metavar="N", help="the organ's value, where the map holds several")
     label.add_argument(
         "--which",
         choices=("primary", "auxiliary"),
@@ -186,14 +236,14 @@ def _use(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     predict.add_argument(
         "-o", "--output", type=Path, required=True, metavar="FILE", help="labelmap: .nii.gz, .nrrd or .mha"
     )
-    predict.add_argument("--round", type=int, metavar="N", help="network of this round; default the newest")
+    predict.add_argument("--round", type=whole(0), metavar="N", help="network of this round; default the newest")
 
     evaluate = _add(
         commands, "evaluate", "evaluate", "Score a study's network against reference labels.", computes=True
     )
     evaluate.add_argument("study", type=Path, metavar="STUDY")
     evaluate.add_argument("--split", choices=("train", "validation", "test"), default="test", help="default test")
-    evaluate.add_argument("--round", type=int, metavar="N", help="network of this round; default the newest")
+    evaluate.add_argument("--round", type=whole(0), metavar="N", help="network of this round; default the newest")
     evaluate.add_argument("--json", action="store_true", help="print the scores as JSON")
 
 

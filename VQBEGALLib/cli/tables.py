@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +20,24 @@ from VQBEGALLib.volumes import Volume
 WORDS = {"all": "everything", "encoder": "encoders", "decoder": "decoder"}
 
 
-def slice_numbers(text: str) -> list[int]:
-    """Read ``12,13,20`` or ``4-9,12``.
+def slice_numbers(text: str, count: int) -> list[int]:
+    """Read ``12,13,20`` or ``4-9,12``, for a volume of ``count`` slices.
 
     Raises:
-        InputError: the text is something else.
+        InputError: the text is something else, or names a slice that the volume does not have.
     """
     found: set[int] = set()
-    try:
-        for part in text.split(","):
-            first, _, last = part.strip().partition("-")
-            found |= set(range(int(first), int(last or first) + 1))
-    except ValueError:
-        raise InputError(f"{text!r} is no list of slices.", "Write for example --slices 12,13,20 or 4-9.") from None
-    if not found:
-        raise InputError(f"{text!r} names no slice.", "Write for example --slices 12,13,20 or 4-9.")
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*([0-9]{1,9})\s*(?:-\s*([0-9]{1,9})\s*)?", part)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if first > last:
+            raise InputError(f"{text!r} is not a list of slices.", "Write for example --slices 12,13,20 or 4-9.")
+        if last >= count:
+            raise InputError(
+                f"There is no slice {last}; the volume has slices 0 to {count - 1}.",
+                "Count from 0, as `vqbegal next` does.",
+            )
+        found |= set(range(first, last + 1))
     return sorted(found)
 
 
@@ -58,7 +63,7 @@ def status(study: Study, *, as_json: bool = False) -> Result:
         f"Study {study.folder.name}: {study.config.organ}, {study.config.slices.primary_modality} with "
         f"{study.config.slices.auxiliary_modality}",
         *(f"  {split:<10} {mine:>3} primary, {other:>3} auxiliary volumes" for split, (mine, other) in counts.items()),
-        f"  annotated  {budget['used']} of {budget['total']} slices in {patients} patients",
+        f"  annotated  {budget['used']} of {budget['total']} slices in {patients} patient{'' if patients == 1 else 's'}",
         *(f"  round {item.index:<4} {_round_line(item)}" for item in done),
         f"Next: {upcoming}",
     ]
@@ -82,10 +87,15 @@ def next_step(current: Round | None, open_: int, left: int) -> str:
 def _round_line(round_: Round) -> str:
     finished = sum(item.status == "done" for item in round_.requests)
     text = f"{round_.strategy}: {finished} of {len(round_.requests)} slices annotated"
-    validation = (round_.metrics or {}).get("validation")
-    if validation:
-        return f"{text}, validation Dice {validation['summary']['dice']['mean']:.3f}"
+    with suppress(KeyError, TypeError, ValueError):  # not validated
+        return f"{text}, validation Dice {_summary(round_)['dice']['mean']:.3f}"
     return f"{text}, {'trained' if round_.trained else 'not trained'}"
+
+
+def _summary(round_: Round) -> Any:
+    """Return the summary of a round's validation, None where there is none."""
+    validation = (round_.metrics or {}).get("validation")
+    return validation.get("summary") if isinstance(validation, dict) else None
 
 
 def rounds(study: Study, reason: str) -> Result:
@@ -98,7 +108,7 @@ def rounds(study: Study, reason: str) -> Result:
                 "round": item.index,
                 "strategy": item.strategy,
                 "labelled": item.figures.get("labelled"),
-                "validation": ((item.metrics or {}).get("validation") or {}).get("summary"),
+                "validation": _summary(item),
             }
             for item in done
         ],
@@ -110,7 +120,7 @@ def requests(study: Study, round_: Round, *, as_json: bool) -> Result:
     """Show the slices that a round asks for."""
     data = round_.to_json()
     lines = [
-        f"Round {round_.index} asks for {len(round_.requests)} slices ({round_.strategy}):",
+        f"Round {round_.index} asks for {len(round_.requests)} slices ({round_.strategy}), counted from 0:",
         f"{'rank':>4}  {'case':<20} {'slice':>5}  {'partner':<20} {'slice':>5}  {'score':>10}  trains",
     ]
     for item in round_.requests:

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TextIO
 
-from tqdm import tqdm
-
 from VQBEGALLib.errors import VQBEGALError
 from VQBEGALLib.events import Event, json_lines
 
@@ -19,7 +17,6 @@ class Result:
 
     data: Mapping[str, Any]
     text: str = ""
-    exit_code: int = 0
 
 
 class Output(Protocol):
@@ -62,7 +59,6 @@ class TextOutput:
 
     out: TextIO
     err: TextIO
-    json_result: bool = False
     _bars: dict[str, Any] = field(default_factory=dict)
 
     def listen(self, event: Event) -> None:
@@ -99,6 +95,8 @@ class TextOutput:
     def _begin(self, event: Event) -> None:
         if not self.err.isatty():
             return
+        from tqdm import tqdm  # only a person at a terminal needs it
+
         if event["stage"] in self._bars:
             self._bars.pop(event["stage"]).close()
         self._bars[event["stage"]] = tqdm(
@@ -124,6 +122,8 @@ class TextOutput:
 
     def _line(self, text: str) -> None:
         if self.err.isatty():
+            from tqdm import tqdm
+
             tqdm.write(text, file=self.err)
         else:
             self.err.write(text + "\n")

@@ -1,58 +1,34 @@
-"""The report's curves: learning, losses, scores over the pool, use of the codebook. Numbers in, pictures out."""
+"""What a strategy saw and what the codebook does: scores over the pool, entries in use. Numbers in, pictures out."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from VQBEGALLib.evidence.plotting import (
-    GREEN,
-    GREY,
     LIGHT,
     MODALITY_COLOURS,
-    ORANGE,
     PURPLE,
     ROLE_COLOURS,
     ROLE_WORDS,
-    VERMILION,
     Picture,
     drawing,
     finished,
     new_figure,
     shortened,
-    whole_numbers,
 )
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
-
-CERTAIN = math.log(2)
-"""Entropy of a coin toss between two modalities, the largest there is."""
 
 ROLE_MARKERS = {"decoder": "^", "encoder": "v", "all": "o"}
 PANELS = 24
 """Cases that the figure of scores shows."""
-
-
-@dataclass(frozen=True)
-class CurvePoint:
-    """What one trained round reached.
-
-    Args:
-        labelled: annotated training slices.
-        pool: training slices in all.
-        validation: Dice by case.
-        test: Dice by case, by what the network was given.
-    """
-
-    labelled: int
-    pool: int
-    validation: Mapping[str, float] = field(default_factory=dict)
-    test: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,82 +38,6 @@ class ScoredSlice:
     height: float
     score: float
     role: str = ""
-
-
-def learning_curve(points: Sequence[CurvePoint]) -> Picture:
-    """Draw Dice over annotated slices: each validation patient, their mean, and the test patients' mean."""
-    with drawing():
-        figure = new_figure(860, 400)
-        axes = figure.add_subplot()
-        _patients(axes, points)
-        _means(axes, [(p.labelled, list(p.validation.values())) for p in points], GREEN, "o-", "validation, mean")
-        for label, colour, marker in zip(_kinds(points), (ORANGE, VERMILION), ("s--", "D--"), strict=False):
-            _means(axes, [(p.labelled, list(p.test.get(label, {}).values())) for p in points], colour, marker, label)
-        values = [value for point in points for value in _all_values(point)]
-        low = max(0.0, math.floor(20 * min(values) - 0.5) / 20)
-        axes.set(xlabel="annotated training slices", ylabel="Dice", ylim=(low, 1.0 + 0.02 * (1 - low)))
-        if len({point.labelled for point in points}) == 1:
-            axes.set_xlim(0, 2 * points[0].labelled)
-        whole_numbers(axes)
-        pool = points[-1].pool
-        if pool:
-            share = axes.secondary_xaxis("top", functions=(lambda x: 100 * x / pool, lambda x: x * pool / 100))
-            share.set_xlabel("share of the training slices, %")
-        figure.legend(loc="outside right upper")
-        return finished(figure, "learning_curve", "Line chart of Dice over the number of annotated slices.")
-
-
-def _all_values(point: CurvePoint) -> list[float]:
-    return [*point.validation.values(), *(value for found in point.test.values() for value in found.values())]
-
-
-def _kinds(points: Sequence[CurvePoint]) -> list[str]:
-    return list(dict.fromkeys(label for point in points for label in point.test))
-
-
-def _patients(axes: Axes, points: Sequence[CurvePoint]) -> None:
-    names = sorted({name for point in points for name in point.validation})
-    for number, name in enumerate(names):
-        known = [(point.labelled, point.validation[name]) for point in points if name in point.validation]
-        label = "validation, each patient" if number == 0 else None
-        axes.plot(*zip(*known, strict=True), ".-", color=LIGHT, linewidth=1, markersize=6, label=label)
-
-
-def _means(
-    axes: Axes, found: Sequence[tuple[int, Sequence[float]]], colour: str, marker: str, label: str
-) -> None:
-    known = [(x, float(np.mean(values))) for x, values in found if values]
-    if known:
-        axes.plot(*zip(*known, strict=True), marker, color=colour, linewidth=2, markersize=6, label=label)
-
-
-def loss_history(history: Sequence[Mapping[str, float]]) -> Picture:
-    """Draw the terms of a round's loss and the discriminator's accuracy over the steps."""
-    with drawing():
-        figure = new_figure(980, 290)
-        left, middle, right = figure.subplots(1, 3)
-        _terms(left, history, [("seg", "L_seg", GREEN, "-")])
-        _terms(middle, history, [("vq", "L_vq", ORANGE, "-"), ("commit", "L_commit", GREY, ":")])
-        _terms(middle, history, [("disc", "L_disc", PURPLE, "-")])
-        _terms(right, history, [("discriminator_right", "share it tells apart", PURPLE, "-")])
-        left.set(title="Segmentation", xlabel="step", ylabel="loss")
-        middle.set(title="Codebook and discriminator", xlabel="step")
-        right.set(title="Discriminator is right", xlabel="step", ylim=(0, 1.03))
-        right.axhline(0.5, color=GREY, linestyle="--", linewidth=1, label="chance")
-        for axes in (left, middle):
-            axes.set_ylim(bottom=0)
-        for axes in (left, middle, right):
-            whole_numbers(axes)
-            if axes.get_legend_handles_labels()[0]:
-                axes.legend(loc="best")
-        return finished(figure, "losses", "Line charts of the loss terms over the training steps.")
-
-
-def _terms(axes: Axes, history: Sequence[Mapping[str, float]], terms: Sequence[tuple[str, str, str, str]]) -> None:
-    for key, label, colour, line in terms:
-        known = [(point["step"], point[key]) for point in history if "step" in point and key in point]
-        if known:
-            axes.plot(*zip(*known, strict=True), line, color=colour, linewidth=1.8, label=label)
 
 
 def scores_along_body(cases: Mapping[str, Sequence[ScoredSlice]], *, what: str) -> Picture:
@@ -151,18 +51,17 @@ def scores_along_body(cases: Mapping[str, Sequence[ScoredSlice]], *, what: str) 
         for axes, name in zip(panels.flat, names, strict=False):
             _panel(axes, cases[name])
             axes.set_title(shortened(name, 28), fontsize=10)
-        for axes in panels.flat[len(names) :]:
-            axes.set_visible(False)
+        for place, axes in enumerate(panels.flat):
+            axes.set_visible(place < len(names))
+            axes.tick_params(labelbottom=place + columns >= len(names))
         panels[0, 0].set(xlim=(-3, 103))
-        handles = {label: handle for axes in panels.flat for handle, label in zip(*_legend(axes), strict=True)}
-        figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=4)
+        handles: dict[str, Artist] = {}
+        for axes in panels.flat:
+            handles |= {label: line for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+        figure.legend(list(handles.values()), list(handles), loc="outside upper center", ncols=4)
         figure.supxlabel("position along the body, % (0 feet, 100 head)", fontsize=10)
         figure.supylabel(what, fontsize=10)
         return finished(figure, "scores", "Charts of the score of each slice along the body, one for each case.")
-
-
-def _legend(axes: Axes) -> tuple[list[Any], list[Any]]:
-    return axes.get_legend_handles_labels()
 
 
 def _panel(axes: Axes, slices: Sequence[ScoredSlice]) -> None:
@@ -220,20 +119,25 @@ def codebook_use(
                 )
         right.set(title="How often each entry is used, last round", xlabel="entries, most used first")
         right.set(ylabel="share of positions, %", yscale="log")
+        right.yaxis.set_major_formatter("{x:g}")
+        right.yaxis.set_minor_formatter("")
         if right.get_legend_handles_labels()[0]:
             right.legend(loc="upper right")
         return finished(figure, "codebook", "Bars of codebook entries in use by round, and curves of how often.")
 
 
 def _entries(axes: Axes, rounds: Mapping[int, Mapping[str, Any]], modalities: Mapping[str, str]) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    positions = np.arange(len(rounds))
-    found = [{key: int(book.get(key, 0)) for key in ("entries", "primary", "auxiliary", "shared")} for book in rounds.values()]
+    positions = list(rounds)
+    keys = ("entries", "primary", "auxiliary", "shared")
+    found = [{key: int(book.get(key, 0)) for key in keys} for book in rounds.values()]
     parts = [
         (f"{modalities['primary']} only", MODALITY_COLOURS["primary"], [b["primary"] - b["shared"] for b in found]),
         ("both", PURPLE, [b["shared"] for b in found]),
-        (f"{modalities['auxiliary']} only", MODALITY_COLOURS["auxiliary"], [b["auxiliary"] - b["shared"] for b in found]),
+        (
+            modalities["auxiliary"] + " only",
+            MODALITY_COLOURS["auxiliary"],
+            [b["auxiliary"] - b["shared"] for b in found],
+        ),
     ]
     start = np.zeros(len(found))
     for label, colour, values in parts:
@@ -241,9 +145,9 @@ def _entries(axes: Axes, rounds: Mapping[int, Mapping[str, Any]], modalities: Ma
         start = start + np.array(values)
     unused = np.array([b["entries"] for b in found]) - start
     axes.bar(positions, unused, bottom=start, color="white", edgecolor=LIGHT, width=0.65, label="unused")
-    axes.set_xticks(positions, [str(index) for index in rounds])
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True)) if len(found) > 12 else None
-    axes.set_xlim(-0.7, max(len(found), 3) - 0.3)
+    if len(positions) <= 12:
+        axes.set_xticks(positions)
+    axes.set_xlim(positions[0] - 0.7, max(positions[-1], positions[0] + 3) + 0.7)
     axes.grid(axis="x", visible=False)
     axes.set(title="Entries in use", xlabel="round", ylabel="codebook entries")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=4, columnspacing=1.0, handlelength=1.2)

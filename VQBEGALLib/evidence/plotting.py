@@ -112,7 +112,8 @@ def drawing() -> Iterator[None]:
         matplotlib.rcdefaults()
         installed = set(font_manager.get_font_names())
         families = ["DejaVu Sans", *(name for name in _OTHER_SCRIPTS if name in installed)]
-        matplotlib.rcParams.update({**_STYLE, "font.family": families})
+        style: Any = {**_STYLE, "font.family": families}
+        matplotlib.rcParams.update(style)
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a name in a script without any font
         yield
 
@@ -135,7 +136,7 @@ def finished(figure: Figure, name: str, alt: str) -> Picture:
 
 
 def grey_picture(image: npt.NDArray[np.float32], name: str, alt: str, *, width: int) -> Picture:
-    """Return an image (R, C) of values from 0 to 1 as a grey picture, pixel by pixel; call it inside :func:`drawing`."""
+    """Return an image (R, C) of values from 0 to 1 pixel by pixel in grey; call it inside :func:`drawing`."""
     from matplotlib import image as images
 
     stream = io.BytesIO()

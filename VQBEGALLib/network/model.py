@@ -112,6 +112,6 @@ class VQBEGAL(nn.Module):
 def build(settings: NetworkSettings, *, seed: int) -> VQBEGAL:
     """Return a network with seeded initial weights; the global random state stays as it was."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every GPU as well
         # channels-last convolutions take half the time on a CPU and feed tensor cores directly on a GPU
         return VQBEGAL(settings).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]

@@ -73,9 +73,11 @@ class CosineCodebook(nn.Module):
         directions = unit(features.permute(0, 2, 3, 1).reshape(-1, dim))  # (N, d), N = B h w
         chosen = None if learn is None or bool(learn.all()) else learn.repeat_interleave(height * width)  # (N,)
         learning = learn is not None and bool(learn.any())
-        if learning and generator is not None and not bool(self.initialised):
-            self._initialise(_rows(directions.detach(), chosen), generator)
-        entries = functional.normalize(self.entries, dim=1) if self.by_gradient else self.entries
+        source = generator if learning and self.training else None  # in evaluation nothing moves
+        if source is not None and not bool(self.initialised):
+            self._initialise(_rows(directions.detach(), chosen), source)
+        # the clone keeps what backward needs when revival writes to the entries after this
+        entries = functional.normalize(self.entries.clone(), dim=1) if self.by_gradient else self.entries
         codes = nearest(directions.detach(), entries.detach())  # (N,)
         picked = functional.embedding(codes, entries)  # (N, d)
         vq = commit = directions.new_zeros(())
@@ -84,8 +86,8 @@ class CosineCodebook(nn.Module):
             commit = (mine - theirs.detach()).square().sum(dim=1).mean()
             # the same value; with ema nothing is left that its gradient could move
             vq = (mine.detach() - theirs).square().sum(dim=1).mean() if self.by_gradient else commit.detach()
-            if self.training and generator is not None:
-                self._follow(mine.detach(), _rows(codes, chosen), generator)
+            if source is not None:
+                self._follow(mine.detach(), _rows(codes, chosen), source)
         z = directions + (picked - directions).detach()  # straight-through
         z = z.reshape(batch, height, width, dim).permute(0, 3, 1, 2) * dim**0.5  # each channel near unit variance
         return Quantized(z, codes.reshape(batch, height, width), vq, commit)

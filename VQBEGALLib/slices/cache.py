@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
+import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -10,14 +12,13 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from VQBEGALLib.config import Modality, SliceSettings
 from VQBEGALLib.slices.preprocessing import Images, prepare
-from VQBEGALLib.storage import write_file
+from VQBEGALLib.storage import write_bytes
 from VQBEGALLib.volumes import Volume
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the preparation itself changes, so that slices prepared before are made anew."""
 
 
@@ -64,8 +65,10 @@ class SliceCache:
             return
         slices = prepare(load(), key.modality, self.settings).astype(np.float16)
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_file(path, lambda target: _save(target, slices))
-        for stale in self.folder.glob(f"{key.subject}.{key.which}.*.npy"):
+        stream = io.BytesIO()  # np.save into a file does not tell a full disk from other faults
+        np.save(stream, slices)
+        write_bytes(path, stream.getvalue())
+        for stale in self.folder.glob(f"{glob.escape(key.subject)}.{key.which}.*.npy"):
             if stale != path and stale.name.count(".") == path.name.count("."):
                 stale.unlink(missing_ok=True)
 
@@ -73,8 +76,3 @@ class SliceCache:
         """Return chosen slices, (n, H, W) float32 in 0…1; the file is mapped only while it is read."""
         slices = np.load(self.path(key), mmap_mode="r")
         return np.asarray(slices[list(indices)], dtype=np.float32)
-
-
-def _save(target: Path, slices: npt.NDArray[np.float16]) -> None:
-    with target.open("wb") as stream:  # np.save would append .npy to a path
-        np.save(stream, slices)

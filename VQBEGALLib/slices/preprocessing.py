@@ -50,7 +50,14 @@ class PlaneGrid:
         for plane, target in zip(planes, out, strict=True):
             smooth = ndimage.gaussian_filter(plane, sigma, mode="nearest") if any(sigma) else plane
             ndimage.affine_transform(
-                smooth, self.step, self.offset, output=target, output_shape=target.shape, order=1, cval=fill
+                smooth,
+                self.step,
+                self.offset,
+                output=target,
+                output_shape=target.shape,
+                order=1,
+                mode="grid-constant",  # "constant" drops a border pixel whose centre rounding puts outside the plane
+                cval=fill,
             )
         return out
 

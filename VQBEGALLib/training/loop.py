@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from VQBEGALLib.config import Config
-from VQBEGALLib.errors import InputError, OutOfMemoryError, StudyError
+from VQBEGALLib.errors import CancelledError, InputError, OutOfMemoryError, StudyError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.network import VQBEGAL, build
 from VQBEGALLib.network.storage import load_tensors, save_tensors
@@ -143,7 +143,12 @@ class _Loop:
                 if checkpoint is not None and now - saved >= self.config.training.checkpoint_seconds:
                     self.store(checkpoint)
                     saved = now
-                stage.advance(1, **figures)
+                try:
+                    stage.advance(1, **figures)
+                except CancelledError:
+                    if checkpoint is not None:
+                        self.store(checkpoint)
+                    raise
 
     def _advance(self, total: int) -> dict[str, float]:
         """Do one step; return the means logged at a history point, else nothing."""
