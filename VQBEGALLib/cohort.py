@@ -11,7 +11,7 @@ from typing import cast
 import numpy as np
 
 from VQBEGALLib.errors import InputError, StudyError
-from VQBEGALLib.membership import NewSubject, check_patients, check_trainable, checked
+from VQBEGALLib.membership import NewSubject, check_patients, checked
 from VQBEGALLib.records import SPLITS, Split
 from VQBEGALLib.storage import read_json
 
@@ -58,9 +58,7 @@ def gather(
     names = sorted(found[0].keys() | found[1].keys())
     pools = [sorted(found[0]), sorted(found[1].keys() - found[0].keys())]
     splits = _read_split(split, names) if split else _drawn(pools, np.random.default_rng(seed))
-    return check_trainable(
-        checked(NewSubject(name, name, splits[name], *(files.get(name) for files in found)) for name in names)
-    )
+    return checked(NewSubject(name, name, splits[name], *(files.get(name) for files in found)) for name in names)
 
 
 def from_table(table: Path, *, seed: int = 0) -> list[NewSubject]:
@@ -92,11 +90,9 @@ def from_table(table: Path, *, seed: int = 0) -> list[NewSubject]:
             raise InputError(
                 f"{table}: the split of {row['case']!r} is {word!r}.", f"Write one of {', '.join(SPLITS)}."
             )
-    return check_trainable(
-        checked(
-            NewSubject(row["case"], patients[row["case"]], cast(Split, word), *(paths[key] for key in columns))
-            for row, paths, word in zip(rows, files, given, strict=True)
-        )
+    return checked(
+        NewSubject(row["case"], patients[row["case"]], cast(Split, word), *(paths[key] for key in columns))
+        for row, paths, word in zip(rows, files, given, strict=True)
     )
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from VQBEGALLib.cli import tables
+from VQBEGALLib.cli import checks, tables
 from VQBEGALLib.cli.terminal import Result
-from VQBEGALLib.cohort import NewSubject, from_table, gather
 from VQBEGALLib.config import parse_assignments, preset
-from VQBEGALLib.errors import InputError, StudyError
+from VQBEGALLib.errors import StudyError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.slices import SliceFrame
 from VQBEGALLib.study import Study
-from VQBEGALLib.volumes import binary_labelmap, read_labelmap, read_volume, write_volume
+from VQBEGALLib.volumes import read_volume, write_volume
 
 if TYPE_CHECKING:  # torch is imported only by the commands that need it
     import torch
@@ -35,52 +34,38 @@ def phantom(options: argparse.Namespace, reporter: Reporter) -> Result:
 def study_create(options: argparse.Namespace, reporter: Reporter) -> Result:
     """Create a study."""
     changes = {"seed": str(options.seed), **parse_assignments(options.assignments)}
-    study = Study.create(options.study, preset(options.preset, changes), _subjects(options), reporter=reporter)
+    study = Study.create(options.study, preset(options.preset, changes), checks.subjects(options), reporter=reporter)
     return tables.status(study)
 
 
 def study_add(options: argparse.Namespace, reporter: Reporter) -> Result:
     """Add cases to a study."""
     study = Study.open(options.study)
-    study.add_subjects(_subjects(options), reporter=reporter)
+    study.add_subjects(checks.subjects(options), reporter=reporter)
     return tables.status(study)
-
-
-def _subjects(options: argparse.Namespace) -> list[NewSubject]:
-    if (options.table is None) == (options.primary is None):
-        raise InputError("The cohort is given neither once nor only once.", "Give either --primary DIR or --table CSV.")
-    if options.table is not None:
-        return from_table(options.table, seed=getattr(options, "seed", 0))
-    return gather(
-        options.primary,
-        options.auxiliary,
-        primary_labels=options.primary_labels,
-        auxiliary_labels=options.auxiliary_labels,
-        split=options.split,
-        seed=getattr(options, "seed", 0),
-    )
 
 
 def run(options: argparse.Namespace, reporter: Reporter) -> Result:
     """Run rounds with an oracle."""
     from VQBEGALLib.rounds import Oracle
     from VQBEGALLib.rounds import run as run_rounds
+    from VQBEGALLib.selection import strategy
 
     study = Study.open(options.study)
     if study.rounds() and not options.resume:
         raise StudyError(
             f"The study has {len(study.rounds())} rounds already.", "Add --resume to go on, or create another study."
         )
-    if options.rounds < 1:
-        raise InputError(f"--rounds is {options.rounds}.", "Ask for at least one round.")
+    strategy(options.strategy)
+    oracle, device = Oracle(options.boundary_noise), _device(options, reporter)
     if options.seed is not None and options.seed != study.config.seed:
         study.set_seed(options.seed)
     reason = run_rounds(
         study,
         strategy_name=options.strategy,
         rounds=options.rounds,
-        oracle=Oracle(options.boundary_noise),
-        device=_device(options, reporter),
+        oracle=oracle,
+        device=device,
         reporter=reporter,
     )
     return tables.rounds(study, reason)
@@ -101,28 +86,26 @@ def next_round(options: argparse.Namespace, reporter: Reporter) -> Result:
 def label(options: argparse.Namespace, reporter: Reporter) -> Result:
     """Take annotated slices into the study."""
     study = Study.open(options.study)
-    slices = tables.slice_numbers(options.slices)
     grid = study.grid(options.case, options.which)
-    labelmap = binary_labelmap(read_labelmap(options.file, grid=grid), value=options.value)
+    frame = SliceFrame.of(grid)
+    slices = tables.slice_numbers(options.slices, frame.count)
+    labelmap = checks.organ(options, grid)
     with study.writing(f"label {options.case}"):
         rounds = study.rounds()
         if not rounds:
             raise StudyError("The study has no round yet.", "Select the first slices with `vqbegal next`.")
         current = rounds[-1]
-        asked = {item.slice: item.role for item in current.requests if item.case == options.case}
+        primary = options.which == "primary"
+        asked = {item.slice: item.role for item in current.requests if primary and item.case == options.case}
         study.put_labels(
-            options.case,
-            labelmap,
-            slices,
-            round=current.index,
-            roles=asked if options.which == "primary" else {},
-            axis=SliceFrame.of(grid).axis,
-            which=options.which,
+            options.case, labelmap, slices, round=current.index, roles=asked, axis=frame.axis, which=options.which
         )
-        if options.which == "primary":
-            study.set_statuses(current.index, [(options.case, each) for each in slices if each in asked], "done")
-            if extra := [each for each in slices if each not in asked]:
-                reporter.warn(f"Round {current.index} did not ask for slices {extra}; they train the whole network.")
+        study.set_statuses(current.index, [(options.case, each) for each in slices if each in asked], "done")
+        planes = frame.planes(labelmap.voxels)
+        if empty := [each for each in slices if not planes[each].any()]:
+            shown = ", ".join(map(str, empty))
+            reporter.message(f"There is no {study.config.organ} on slices {shown}; they count as slices without it.")
+        checks.warn_of_use(study, options, [each for each in slices if each not in asked], reporter)
     return tables.status(study)
 
 
@@ -144,6 +127,7 @@ def predict(options: argparse.Namespace, reporter: Reporter) -> Result:
     from VQBEGALLib.rounds import load_round, newest_trained
 
     study = Study.open(options.study)
+    checks.check_output(options, study)
     model, _ = load_round(study, newest_trained(study) if options.round is None else options.round)
     primary = read_volume(options.primary)
     auxiliary = None if options.auxiliary is None else read_volume(options.auxiliary)
@@ -186,13 +170,18 @@ def check(options: argparse.Namespace, reporter: Reporter) -> Result:
     Raises:
         StudyError: there is damage.
     """
-    found = Study.open(options.study).check()
-    for finding in found:
-        reporter.warn(f"{finding.level}: {finding.text}")
+    study = Study.open(options.study)
+    found = [*study.check(), *checks.network_findings(study, reporter)]
     errors = [finding.text for finding in found if finding.level == "error"]
+    notes = [finding.text for finding in found if finding.level != "error"]
+    for text in errors:
+        reporter.warn(text)
+    for text in notes:
+        reporter.message(text)
     if errors:
-        raise StudyError(f"{len(errors)} of the study's files are damaged: {errors[0]}", "Restore them from a copy.")
-    return Result({"problems": 0, "notes": [finding.text for finding in found]}, "The study is whole.")
+        more = f" There are {len(errors) - 1} more." if len(errors) > 1 else ""
+        raise StudyError(f"The study is damaged. {errors[0]}{more}")
+    return Result({"problems": 0, "notes": notes}, "The study is whole.")
 
 
 def demo(options: argparse.Namespace, reporter: Reporter) -> Result:

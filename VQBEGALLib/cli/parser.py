@@ -113,9 +113,7 @@ def _phantom(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "--subjects", type=whole(3), default=8, metavar="N", help="simulated patients, at least 3; default 8"
     )
-    parser.add_argument(
-        "--rounds", type=whole(1), default=3, metavar="N", help="rounds, the first included; default 3"
-    )
+    parser.add_argument("--rounds", type=whole(1), default=3, metavar="N", help="rounds, the first included; default 3")
     parser.add_argument("--seed", type=SEED, default=0, metavar="N", help="fixes every draw; default 0")
 
 
@@ -127,7 +125,12 @@ def _study(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     )
     create.add_argument("study", type=Path, metavar="STUDY", help="folder to make; must not exist yet, or be empty")
     _cohort(create)
-    create.add_argument("--preset", choices=tuple(PRESETS), default="small", help="settings for tests (tiny), a laptop (small, default) or a GPU (paper)")
+    create.add_argument(
+        "--preset",
+        choices=tuple(PRESETS),
+        default="small",
+        help="settings for tests (tiny), a laptop (small, default) or a GPU (paper)",
+    )
     create.add_argument(
         "--set",
         action="append",
@@ -158,7 +161,10 @@ def _cohort(parser: argparse.ArgumentParser) -> None:
         "--auxiliary", type=Path, metavar="DIR", help="volumes of the other modality; paired by name where names agree"
     )
     parser.add_argument(
-        "--primary-labels", type=Path, metavar="DIR", help="reference labelmaps by the same names, for the oracle and for scores"
+        "--primary-labels",
+        type=Path,
+        metavar="DIR",
+        help="reference labelmaps by the same names, for the oracle and for scores",
     )
     parser.add_argument("--auxiliary-labels", type=Path, metavar="DIR", help="the same for the other modality")
     parser.add_argument(
@@ -190,9 +196,7 @@ def _rounds(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         metavar="N",
         help="rounds in all, the first and those already done included; default 10",
     )
-    run.add_argument(
-        "--seed", type=SEED, metavar="N", help="replaces the study's seed; only while it has no round"
-    )
+    run.add_argument("--seed", type=SEED, metavar="N", help="replaces the study's seed; only while it has no round")
     run.add_argument("--resume", action="store_true", help="go on with a study that has rounds, or was interrupted")
 
     step = _add(commands, "next", "next_round", "Score the pool and write the slices to annotate next.", computes=True)
@@ -205,7 +209,10 @@ def _rounds(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     label.add_argument("case", metavar="CASE")
     label.add_argument("file", type=Path, metavar="FILE", help="labelmap on the grid of the case's volume")
     label.add_argument(
-        "--slices", required=True, metavar="N,N,…", help="annotated slices, for example 12,13,20 or 4-9; counted from 0, as `next` prints them"
+        "--slices",
+        required=True,
+        metavar="N,N,…",
+        help="annotated slices, for example 12,13,20 or 4-9; counted from 0, as `next` prints them",
     )
     label.add_argument("--value", type=int, metavar="N", help="the organ's value, where the map holds several")
     label.add_argument(

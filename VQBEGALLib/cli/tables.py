@@ -50,12 +50,16 @@ def status(study: Study, *, as_json: bool = False) -> Result:
     upcoming = next_step(current, len(open_), budget["left"])
     counts = {split: (len(study.cases(split)), len(study.auxiliaries(split))) for split in SPLITS}
     patients = ledger["splits"]["train"]["patients"]
+    waiting: dict[str, list[int]] = {}
+    for item in sorted(open_, key=lambda each: (each.case, each.slice)):
+        waiting.setdefault(item.case, []).append(item.slice)
     data = {
         "study": str(study.folder),
         "organ": study.config.organ,
         "cases": {split: {"primary": mine, "auxiliary": other} for split, (mine, other) in counts.items()},
         "rounds": len(done),
         "open": len(open_),
+        "open_slices": waiting,
         "ledger": ledger,
         "next": upcoming,
     }
@@ -63,8 +67,10 @@ def status(study: Study, *, as_json: bool = False) -> Result:
         f"Study {study.folder.name}: {study.config.organ}, {study.config.slices.primary_modality} with "
         f"{study.config.slices.auxiliary_modality}",
         *(f"  {split:<10} {mine:>3} primary, {other:>3} auxiliary volumes" for split, (mine, other) in counts.items()),
-        f"  annotated  {budget['used']} of {budget['total']} slices in {patients} patient{'' if patients == 1 else 's'}",
+        f"  annotated  {budget['used']} slices in {patients} patient{'' if patients == 1 else 's'}; the budget is "
+        f"{budget['total']}",
         *(f"  round {item.index:<4} {_round_line(item)}" for item in done),
+        *(f"  open       {case}: {', '.join(map(str, slices))}" for case, slices in waiting.items()),
         f"Next: {upcoming}",
     ]
     return _result(data, lines, as_json=as_json)

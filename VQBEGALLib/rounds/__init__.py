@@ -4,11 +4,12 @@ from VQBEGALLib.rounds.annotation import Oracle
 from VQBEGALLib.rounds.evaluation import evaluate
 from VQBEGALLib.rounds.material import Material
 from VQBEGALLib.rounds.run import evaluate_round, run, validate
-from VQBEGALLib.rounds.steps import load_round, newest_trained, select, train_round
+from VQBEGALLib.rounds.steps import check_networks, load_round, newest_trained, select, train_round
 
 __all__ = [
     "Material",
     "Oracle",
+    "check_networks",
     "evaluate",
     "evaluate_round",
     "load_round",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ from VQBEGALLib.volumes import Volume
 SMOOTHNESS = 4.0
 """Width of the boundary noise along the contour, pixels: hands err over stretches, not pixel by pixel."""
 
+_NO_REFERENCE = "Give reference labels when the study is created, or annotate by hand."
+
 
 @dataclass(frozen=True)
 class Oracle:
@@ -34,6 +37,16 @@ class Oracle:
     def __post_init__(self) -> None:
         if not 0 <= self.boundary_noise <= 50:
             raise InputError(f"The boundary noise is {self.boundary_noise} mm.", "Choose a value from 0 to 50.")
+
+    def check(self, study: Study) -> None:
+        """Make sure that every case a round may ask for has reference labels.
+
+        Raises:
+            InputError: one has none.
+        """
+        if lost := [case.name for case in study.cases("train") if case.primary_reference is None]:
+            shown = ", ".join(lost[:8]) + (f" and {len(lost) - 8} more" if len(lost) > 8 else "")
+            raise InputError(f"The oracle cannot answer: there are no reference labels of {shown}.", _NO_REFERENCE)
 
     def answer(self, study: Study, round_: Round, reporter: Reporter) -> None:
         """Label every open request of a round in the study and mark it done.
@@ -67,10 +80,11 @@ class Oracle:
         if reference is None:
             raise InputError(
                 f"The oracle cannot answer for {case!r}: the study has no reference labels of it.",
-                "Give reference labels when the study is created, or annotate by hand.",
+                _NO_REFERENCE,
             )
         frame = SliceFrame.of(reference)
-        noisy = self._disturb(reference, frame, slices, (study.config.seed, index))
+        draws = (study.config.seed, index, zlib.crc32(f"{which}/{case}".encode()))
+        noisy = self._disturb(reference, frame, slices, draws)
         study.put_labels(case, noisy, slices, round=index, roles=roles, axis=frame.axis, which=which)
 
     def _disturb(self, reference: Volume, frame: SliceFrame, slices: list[int], seed: tuple[int, ...]) -> Volume:
@@ -97,7 +111,9 @@ def displaced(
     """
     if mask.min() == mask.max():
         return mask
-    outward = ndimage.distance_transform_edt(mask, pixel) - ndimage.distance_transform_edt(mask == 0, pixel)
+    inside, outside = (ndimage.distance_transform_edt(part, pixel) for part in (mask, mask == 0))
+    half = min(pixel) / 2  # the contour runs between two pixels, whose centres the transforms measure to
+    depth = np.where(mask, inside - half, half - outside)
     noise = ndimage.gaussian_filter(generator.standard_normal(mask.shape), SMOOTHNESS)
-    moved: npt.NDArray[np.uint8] = (outward + noise * (deviation / noise.std()) > 0).astype(np.uint8)
+    moved: npt.NDArray[np.uint8] = (depth + noise * (deviation / noise.std()) > 0).astype(np.uint8)
     return moved

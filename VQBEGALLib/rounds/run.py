@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from VQBEGALLib.config import RoundSettings
+from VQBEGALLib.errors import InputError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.records import Round, Split
 from VQBEGALLib.rounds.annotation import Oracle
@@ -36,8 +37,15 @@ def run(
 
     Returns:
         Why it stopped, one sentence.
+
+    Raises:
+        InputError: no such strategy, no round asked for, or a training case without reference labels; nothing has
+            been changed then.
     """
     strategy(strategy_name)
+    if rounds < 1:
+        raise InputError(f"A run of {rounds} rounds does nothing.", "Ask for at least one round.")
+    oracle.check(study)
     with study.writing("run"):
         material = Material(study, reporter)
         while True:
@@ -50,8 +58,8 @@ def run(
                     return reason
                 reporter.message(f"Round {len(done)}: selecting slices.")
                 current = select(material, strategy_name, device=device, reporter=reporter)
-            oracle.answer(study, current, reporter)
             if not current.trained:
+                oracle.answer(study, current, reporter)
                 reporter.message(f"Round {current.index}: training on {study.ledger()['budget']['used']} slices.")
                 current = train_round(material, device=device, reporter=reporter)
             validate(material, current, device=device, reporter=reporter)
@@ -66,7 +74,7 @@ def validate(material: Material, round_: Round, *, device: torch.device, reporte
     found = evaluate(material, model, study.config, "validation", auxiliary="own", device=device, reporter=reporter)
     round_ = replace(round_, metrics={**(round_.metrics or {}), "validation": found})
     study.save_round(round_)
-    reporter.emit("round", round=round_.index, labelled=round_.figures["labelled"], **found["summary"])
+    reporter.emit("round", round=round_.index, labelled=round_.figures.get("labelled"), **found["summary"])
     return round_
 
 
@@ -117,11 +125,16 @@ def stop_reason(done: list[Round], rounds: int, study: Study, material: Material
         return f"The budget of {study.config.rounds.total_budget} slices is spent."
     if not material.unlabelled(material.examples()):
         return "Every slice of the pool is annotated."
-    curve = [float(item.metrics["validation"]["summary"]["dice"]["mean"]) for item in done if item.metrics is not None]
-    if plateaued(curve, settings := study.config.rounds):
+    if plateaued(_validation_curve(done), settings := study.config.rounds):
         gained = f"less than {settings.plateau_delta:g} over {settings.plateau_rounds} rounds"
         return f"Validation Dice gained {gained}."
     return ""
+
+
+def _validation_curve(done: list[Round]) -> list[float]:
+    """Return the mean validation Dice of the rounds that have one."""
+    found = [(item.metrics or {}).get("validation") for item in done]
+    return [float(each["summary"]["dice"]["mean"]) for each in found if each]
 
 
 def plateaued(curve: list[float], settings: RoundSettings) -> bool:

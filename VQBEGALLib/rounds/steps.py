@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from VQBEGALLib.checking import Finding
 from VQBEGALLib.errors import StudyError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.network import VQBEGAL
@@ -17,6 +18,7 @@ from VQBEGALLib.network.storage import load_model, save_model
 from VQBEGALLib.records import Request, Round
 from VQBEGALLib.rounds.diagnosis import diagnose
 from VQBEGALLib.rounds.material import NAME_OF, Material
+from VQBEGALLib.roundstore import round_folder
 from VQBEGALLib.selection import Context, Pick, Selection, strategy
 from VQBEGALLib.selection.interface import Scores
 from VQBEGALLib.slices import SlicePair
@@ -55,7 +57,8 @@ def select(material: Material, name: str, *, device: torch.device, reporter: Rep
     left = config.rounds.total_budget - len(examples)
     if left <= 0 or not pool:
         reason = "The annotation budget is spent." if left <= 0 else "No slice is left to annotate."
-        raise StudyError(reason, "The last trained round is the result; raise total_budget or add cases to go on.")
+        remedy = "The newest round's network is the result; raise total_budget in study.json, or add cases, to go on."
+        raise StudyError(reason, remedy)
     index = len(rounds)
     chosen = name if index else config.rounds.cold_start
     context = Context(
@@ -128,12 +131,31 @@ def load_round(study: Study, index: int) -> tuple[VQBEGAL, Path]:
     """Return a round's network and its file.
 
     Raises:
-        StudyError: the round is not trained, or its file is damaged.
+        StudyError: the round is not there or not trained, its file is damaged, or it was trained with other settings
+            of slices or network than the study's.
     """
-    path = study.folder / "rounds" / f"{index:03d}" / MODEL
+    path = round_folder(study.folder, index) / MODEL
     if index < 0 or not path.exists():
-        raise StudyError("No trained network is there yet.", "Annotate the requested slices and train first.")
-    return load_model(path)[0], path
+        raise StudyError(f"Round {index} has no trained network.", "Annotate the requested slices and train first.")
+    model, config = load_model(path)
+    if (config.slices, config.network) != (study.config.slices, study.config.network):
+        raise StudyError(
+            f"The network of round {index} was trained with other settings than study.json gives.",
+            "Restore study.json from a copy, or train the round again.",
+        )
+    return model, path
+
+
+def check_networks(study: Study) -> list[Finding]:
+    """Look at the network of every trained round: nothing where all are whole."""
+    found = []
+    for round_ in study.rounds():
+        try:
+            if round_.trained:
+                load_round(study, round_.index)
+        except StudyError as error:
+            found.append(Finding("error", f"Round {round_.index}: {error}"))
+    return found
 
 
 def newest_trained(study: Study) -> int:

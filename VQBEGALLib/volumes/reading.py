@@ -10,6 +10,7 @@ from VQBEGALLib.errors import InputError, VQBEGALError
 from VQBEGALLib.volumes.dicom import read_series
 from VQBEGALLib.volumes.itk import read_itk
 from VQBEGALLib.volumes.nifti import read_nifti
+from VQBEGALLib.volumes.resample import resample
 from VQBEGALLib.volumes.volume import Volume
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz", ".hdr", ".img", ".img.gz", ".hdr.gz")
@@ -49,7 +50,8 @@ def read_labelmap(path: Path, *, grid: Volume | None = None) -> Volume:
 
     Args:
         path: as for :func:`read_volume`.
-        grid: the image that the labelmap must lie on; its affine becomes the labelmap's.
+        grid: the image that the labelmap must lie on; its affine becomes the labelmap's. Voxels that are the
+            image's own in another order (flipped or permuted axes) are put into its order, without loss.
 
     Raises:
         InputError: as :func:`read_volume`; values that are not whole; another grid than ``grid``.
@@ -66,6 +68,8 @@ def read_labelmap(path: Path, *, grid: Volume | None = None) -> Volume:
         volume = volume.with_voxels(volume.voxels.astype(smallest))
     if grid is None:
         return volume
+    if _same_voxels(volume, grid):
+        volume = resample(volume, grid, labels=True)
     difference = _grid_difference(volume, grid)
     if difference:
         raise InputError(
@@ -118,6 +122,22 @@ def _naming(path: Path, error: InputError) -> InputError:
     """Put the path ahead of a problem that does not name it yet."""
     problem = error.problem if str(path) in error.problem else f"{path}: {error.problem}"
     return InputError(problem, error.remedy)
+
+
+def _same_voxels(volume: Volume, grid: Volume) -> bool:
+    """Tell whether two grids have the same voxel centres in another order."""
+    steps = np.linalg.inv(volume.affine) @ grid.affine  # (i, j, k, 1) of the grid → (i, j, k, 1) of the volume
+    whole = np.rint(steps)
+    turn = np.abs(whole[:3, :3])
+    if not (turn.sum(axis=0) == 1).all() or not (turn.sum(axis=1) == 1).all() or np.array_equal(whole, np.eye(4)):
+        return False
+    size, other = (np.array(one.shape[::-1]) for one in (volume, grid))
+    if not np.array_equal(turn @ other, size):
+        return False
+    corners = np.array([(i, j, k, 1) for i in (0, other[0] - 1) for j in (0, other[1] - 1) for k in (0, other[2] - 1)])
+    places = corners @ whole.T
+    off = np.abs(places - corners @ steps.T).max()
+    return bool(off <= GRID_TOLERANCE and (places[:, :3] >= 0).all() and (places[:, :3] < size).all())
 
 
 def _grid_difference(volume: Volume, grid: Volume) -> str:

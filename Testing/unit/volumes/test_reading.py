@@ -8,6 +8,8 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from VQBEGALLib.errors import InputError, MissingDependencyError
 from VQBEGALLib.volumes import Volume, binary_labelmap, read_labelmap, read_volume, write_volume
@@ -314,3 +316,31 @@ def test_real_volumes_and_their_labels_lie_on_one_grid(shared_data: Path, modali
     assert np.array_equal(chosen.voxels, liver.voxels)
     litres = liver.voxels.sum() * abs(np.linalg.det(volume.affine[:3, :3])) / 1e6
     assert 0.5 < litres < 4
+
+
+@settings(max_examples=30, deadline=None)
+@given(order=st.permutations([0, 1, 2]), flips=st.tuples(*[st.booleans()] * 3), seed=st.integers(0, 99))
+def test_labelmap_with_the_same_voxels_in_another_order_is_put_into_the_images(tmp_path_factory, order, flips, seed):
+    generator = np.random.default_rng(seed)
+    voxels = generator.integers(0, 3, (2, 3, 4)).astype(np.uint8)
+    turn = np.linalg.qr(generator.standard_normal((3, 3)))[0] * (0.7, 1.1, 5.0)
+    grid = Volume(voxels, np.block([[turn, generator.uniform(-100, 100, (3, 1))], [np.zeros((1, 3)), np.ones((1, 1))]]))
+    index = np.stack(np.meshgrid(*(np.arange(n) for n in voxels.shape), indexing="ij"))  # which voxel of the image
+    turned = np.transpose(index, (0, *(axis + 1 for axis in order)))
+    turned = turned[(slice(None), *(slice(None, None, -1 if flip else 1) for flip in flips))]
+    first = turned[:, 0, 0, 0]
+    steps = [turned[(slice(None), *(1 if n == axis else 0 for n in range(3)))] - first for axis in (2, 1, 0)]
+    to_image = np.eye(4)
+    to_image[:3, :3] = np.array([step[::-1] for step in steps]).T
+    to_image[:3, 3] = first[::-1]
+    path = tmp_path_factory.mktemp("turned") / "labels.nii.gz"
+    write_volume(path, Volume(voxels[tuple(turned)], grid.affine @ to_image))
+    found = read_labelmap(path, grid=grid)
+    assert np.array_equal(found.voxels, voxels)
+    assert np.array_equal(found.affine, grid.affine)
+
+
+def test_real_labels_with_flipped_rows_lie_on_their_dicom_series(shared_data):
+    series = read_volume(shared_data / "ct_dicom")
+    liver = read_labelmap(shared_data / "ct_dicom_liver.nii.gz", grid=series)
+    assert 50 < series.voxels[liver.voxels > 0].mean() < 150  # Hounsfield units of enhanced liver

@@ -1,0 +1,182 @@
+"""A small cohort, studies made of it, and the command line as a function."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from VQBEGALLib.cli import main
+from VQBEGALLib.study import Study
+from VQBEGALLib.volumes import write_volume
+from VQBEGALLib.volumes.phantom import make_subject
+
+ROOT = Path(__file__).parents[3]
+SETTINGS = {
+    "size": 32,
+    "base_channels": 4,
+    "stages": 2,
+    "codes": 16,
+    "code_dim": 8,
+    "steps": 12,
+    "batch_size": 4,
+    "unlabelled_per_step": 2,
+    "seed_budget": 6,
+    "round_budget": 4,
+    "plateau_rounds": 0,
+}
+SPLIT = {"train": ["s0", "s1"], "validation": ["s2"], "test": ["s3"]}
+
+
+@dataclass(frozen=True)
+class Told:
+    """How a command ended and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+Call = Callable[..., Told]
+
+
+def arguments(cohort: Path, **changes: object) -> list[str]:
+    """The options of ``study create`` for the whole cohort with settings that train in a second."""
+    settings = {**SETTINGS, **changes}
+    return [
+        *("--primary", str(cohort / "ct"), "--auxiliary", str(cohort / "mr")),
+        *("--primary-labels", str(cohort / "ct_liver"), "--auxiliary-labels", str(cohort / "mr_liver")),
+        *("--split", str(cohort / "split.json")),
+        *(word for name, value in settings.items() for word in ("--set", f"{name}={value}")),
+    ]
+
+
+@pytest.fixture(scope="session")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four small phantoms: two for training, one for validation, one for testing."""
+    folder = tmp_path_factory.mktemp("cohort")
+    for number in range(4):
+        subject = make_subject(number, ct_size=48, ct_slices=14, mr_size=48, mr_slices=10)
+        volumes = {"ct": subject.ct, "mr": subject.mr, "ct_liver": subject.ct_labels, "mr_liver": subject.mr_labels}
+        for kind, volume in volumes.items():
+            (folder / kind).mkdir(exist_ok=True)
+            write_volume(folder / kind / f"s{number}.nii.gz", volume)
+    (folder / "split.json").write_text(json.dumps(SPLIT), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def create() -> Callable[..., list[str]]:
+    """The options of ``study create``: ``create(cohort, steps=5)``."""
+    return arguments
+
+
+@pytest.fixture
+def call(capfd: pytest.CaptureFixture[str]) -> Call:
+    """Runs a command in this process."""
+
+    def run(*words: object) -> Told:
+        capfd.readouterr()
+        try:
+            code = main([str(word) for word in words])
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        out, err = capfd.readouterr()
+        return Told(code, out, err)
+
+    return run
+
+
+@pytest.fixture
+def start() -> Callable[..., subprocess.Popen[str]]:
+    """Starts a command as a process of its own."""
+
+    def begin(*words: object, **environment: str) -> subprocess.Popen[str]:
+        path = os.pathsep.join(filter(None, [environment.pop("PYTHONPATH", ""), str(ROOT)]))
+        return subprocess.Popen(
+            [sys.executable, "-m", "VQBEGALLib.cli", *map(str, words)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path, **environment},
+        )
+
+    return begin
+
+
+@pytest.fixture
+def command(start: Callable[..., subprocess.Popen[str]]) -> Call:
+    """Runs a command as a process of its own."""
+
+    def run(*words: object, **environment: str) -> Told:
+        with start(*words, **environment) as process:
+            out, err = process.communicate(timeout=120)
+        return Told(process.returncode, out, err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def ready(tmp_path_factory: pytest.TempPathFactory, cohort: Path) -> dict[str, Path]:
+    """Two studies to copy: ``new`` without a round, ``trained`` with round 0 finished."""
+    folder = tmp_path_factory.mktemp("studies")
+    new, trained = folder / "new", folder / "trained"
+    assert main(["study", "create", str(new), *arguments(cohort)]) == 0
+    shutil.copytree(new, trained)
+    assert main(["run", str(trained), "--rounds", "1", "--device", "cpu"]) == 0
+    return {"new": new, "trained": trained}
+
+
+@pytest.fixture
+def new(tmp_path: Path, ready: dict[str, Path]) -> Path:
+    """A study without a round."""
+    return Path(shutil.copytree(ready["new"], tmp_path / "study"))
+
+
+@pytest.fixture
+def trained(tmp_path: Path, ready: dict[str, Path]) -> Path:
+    """A study whose round 0 is trained and validated."""
+    return Path(shutil.copytree(ready["trained"], tmp_path / "study"))
+
+
+@pytest.fixture
+def digest() -> Callable[[Path], dict[str, str]]:
+    """What a study holds, file by file; the lock, which is not content, and the cache, which may go, aside."""
+
+    def of(study: Path) -> dict[str, str]:
+        files = [path for path in sorted(study.rglob("*")) if path.is_file()]
+        return {
+            name: hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in files
+            if (name := path.relative_to(study).as_posix()) != "lock" and not name.startswith("cache/")
+        }
+
+    return of
+
+
+@pytest.fixture
+def label(call: Call, cohort: Path) -> Callable[[Path], None]:
+    """Answers all open requests of a study by hand, case by case."""
+
+    def answer(study: Path) -> None:
+        requests = Study.open(study).rounds()[-1].requests
+        for case in sorted({item.case for item in requests}):
+            slices = ",".join(str(item.slice) for item in requests if item.case == case)
+            told = call("label", study, case, cohort / "ct_liver" / f"{case}.nii.gz", "--slices", slices)
+            assert told.code == 0, told.err
+
+    return answer

@@ -1,0 +1,75 @@
+"""What commands make of their options before they act, and what they warn of."""
+
+from __future__ import annotations
+
+import argparse
+
+from VQBEGALLib.checking import Finding
+from VQBEGALLib.cohort import NewSubject, from_table, gather
+from VQBEGALLib.errors import InputError, StorageError
+from VQBEGALLib.events import Reporter
+from VQBEGALLib.study import Study
+from VQBEGALLib.volumes import Volume, binary_labelmap, read_labelmap
+from VQBEGALLib.volumes.writing import WRITABLE
+
+
+def subjects(options: argparse.Namespace) -> list[NewSubject]:
+    """Return the subjects that folders or a table name."""
+    seed = getattr(options, "seed", 0)
+    folders = {name: getattr(options, name) for name in ("auxiliary", "primary_labels", "auxiliary_labels", "split")}
+    if options.table is None:
+        return gather(options.primary, **folders, seed=seed)
+    if any(folders.values()):
+        raise InputError(
+            "--table names all files itself.",
+            "Leave out --auxiliary, --primary-labels, --auxiliary-labels and --split.",
+        )
+    return from_table(options.table, seed=seed)
+
+
+def organ(options: argparse.Namespace, grid: Volume) -> Volume:
+    """Read a labelmap and return the organ's voxels as 1."""
+    labelmap = read_labelmap(options.file, grid=grid)
+    try:
+        return binary_labelmap(labelmap, value=options.value)
+    except InputError as error:
+        raise InputError(
+            f"{options.file}: {error.problem}", "Name the organ's value with --value N, or export the organ alone."
+        ) from error
+
+
+def warn_of_use(study: Study, options: argparse.Namespace, extra: list[int], reporter: Reporter) -> None:
+    """Warn where labels serve for something else than a person may expect."""
+    split = study.subjects[options.case].split
+    if split != "train":
+        reporter.warn(f"{options.case} is in the {split} split: its labels are kept, but nothing is trained on them.")
+    elif options.which == "auxiliary":
+        if study.config.training.supervise == "primary":
+            reporter.warn("Labels of auxiliary volumes are kept, but train only with the setting supervise=both.")
+    elif extra:
+        shown = ", ".join(map(str, extra))
+        reporter.warn(f"The newest round did not ask for slices {shown}; they train the whole network.")
+
+
+def check_output(options: argparse.Namespace, study: Study) -> None:
+    """Refuse, before anything is computed, a place where the labelmap cannot or must not go."""
+    output = options.output
+    if not output.name.lower().endswith(WRITABLE):
+        raise InputError(f"{output} has no suffix of a known format.", f"Choose one of {', '.join(WRITABLE)}.")
+    if not output.parent.is_dir():
+        raise StorageError(f"The folder {output.parent} does not exist.", "Create it first, or choose another.")
+    sources = [path for path in (options.primary, options.auxiliary) if path is not None and path.exists()]
+    if output.exists() and any(output.samefile(path) for path in sources):
+        raise InputError(f"{output} is the volume to segment.", "Choose another name for the labelmap.")
+    if output.resolve().is_relative_to(study.folder):
+        raise InputError(f"{output} lies inside the study.", "Choose a place outside of it for the labelmap.")
+
+
+def network_findings(study: Study, reporter: Reporter) -> list[Finding]:
+    """Check the networks where torch is there to read them."""
+    try:
+        from VQBEGALLib.rounds import check_networks
+    except ImportError:
+        reporter.warn("The rounds' networks were not checked: PyTorch (torch) is not installed.")
+        return []
+    return check_networks(study)
