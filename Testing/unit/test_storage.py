@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from VQBEGALLib.errors import StorageError, StudyError, StudyLockedError
-from VQBEGALLib.locking import HOLDER, StudyLock
 from VQBEGALLib.storage import append_line, inside, read_json, read_lines, sha256, write_bytes, write_file, write_json
+from VQBEGALLib.study.locking import HOLDER, StudyLock
 
 ROOT = Path(__file__).parents[2]
 
@@ -209,7 +209,7 @@ def test_a_holder_that_has_not_said_its_name_yet_is_another_process(tmp_path):
 
 def test_a_second_process_is_refused_by_name_and_a_dead_holder_locks_nobody_out(tmp_path):
     code = (
-        "import sys; from pathlib import Path; from VQBEGALLib.locking import StudyLock\n"
+        "import sys; from pathlib import Path; from VQBEGALLib.study.locking import StudyLock\n"
         "with StudyLock(Path(sys.argv[1]), 'train round 3'):\n    print('held', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from VQBEGALLib.checking import Finding
-from VQBEGALLib.cohort import NewSubject, from_table, gather
 from VQBEGALLib.errors import InputError, StorageError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.study import Study
+from VQBEGALLib.study.checking import Finding
+from VQBEGALLib.study.cohort import NewSubject, from_table, gather
 from VQBEGALLib.volumes import Volume, binary_labelmap, read_labelmap
 from VQBEGALLib.volumes.writing import WRITABLE
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from VQBEGALLib.cli.terminal import Result
 from VQBEGALLib.errors import InputError
-from VQBEGALLib.records import SPLITS, Round
 from VQBEGALLib.study import Study
+from VQBEGALLib.study.records import SPLITS, Round
 from VQBEGALLib.volumes import Volume
 
 WORDS = {"all": "everything", "encoder": "encoders", "decoder": "decoder"}

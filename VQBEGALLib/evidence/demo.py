@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from VQBEGALLib.evidence.report import write_report
 
-from VQBEGALLib.cohort import gather
 from VQBEGALLib.config import preset
 from VQBEGALLib.errors import StudyError
 from VQBEGALLib.events import Reporter
+from VQBEGALLib.evidence.report import write_report
 from VQBEGALLib.inference import predict
 from VQBEGALLib.rounds import Material, Oracle, evaluate_round, load_round, newest_trained, run
 from VQBEGALLib.study import Study
+from VQBEGALLib.study.cohort import gather
 from VQBEGALLib.volumes import read_volume, write_volume
 from VQBEGALLib.volumes.phantom import write_cohort
 

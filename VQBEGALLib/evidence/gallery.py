@@ -14,9 +14,9 @@ from VQBEGALLib.evidence.plotting import ORANGE, ROLE_COLOURS, ROLE_WORDS, SKY
 from VQBEGALLib.evidence.results import every_request
 from VQBEGALLib.evidence.section import Card, Section, Source, dice_by_case
 from VQBEGALLib.metrics import dice
-from VQBEGALLib.records import Request, Round, Split
-from VQBEGALLib.roundstore import round_folder
 from VQBEGALLib.slices import SliceFrame, SlicePair
+from VQBEGALLib.study.records import Request, Round, Split
+from VQBEGALLib.study.roundstore import round_folder
 
 CASES = 3
 """Cases whose segmentation is shown."""

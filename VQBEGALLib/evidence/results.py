@@ -9,8 +9,8 @@ from VQBEGALLib.evidence import curves, figures, tables
 from VQBEGALLib.evidence.numerals import number, percent
 from VQBEGALLib.evidence.section import Section, Source, dice_by_case
 from VQBEGALLib.evidence.tables import Table
-from VQBEGALLib.records import Round
 from VQBEGALLib.slices import SliceFrame
+from VQBEGALLib.study.records import Round
 
 
 def learning(source: Source) -> Section:

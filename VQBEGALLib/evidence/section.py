@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.evidence.plotting import Picture
 from VQBEGALLib.evidence.tables import Table
-from VQBEGALLib.records import Round
 from VQBEGALLib.study import Study
+from VQBEGALLib.study.records import Round
 
 if TYPE_CHECKING:
     import torch

@@ -9,9 +9,9 @@ from typing import Any
 from VQBEGALLib.config import Config, describe
 from VQBEGALLib.evidence.numerals import NOTHING, number, percent, small_number
 from VQBEGALLib.evidence.plotting import ROLE_WORDS
-from VQBEGALLib.records import SPLITS, Round
 from VQBEGALLib.slices import SliceFrame
 from VQBEGALLib.study import Study
+from VQBEGALLib.study.records import SPLITS, Round
 
 METRICS = {
     "dice": ("Dice", 3),
@@ -157,7 +157,7 @@ def _plain(value: object) -> str:
 
 
 def ledger(found: Mapping[str, Any]) -> Table:
-    """Return what annotation has cost, by round and in all (see :func:`VQBEGALLib.ledger.count`)."""
+    """Return what annotation has cost, by round and in all (see :func:`VQBEGALLib.study.ledger.count`)."""
     keys = ("slices", "patients", "foreground_pixels")
     return Table(
         ["round", "slices", "patients", "pixels painted"],

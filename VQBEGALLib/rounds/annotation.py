@@ -12,10 +12,10 @@ from scipy import ndimage
 
 from VQBEGALLib.errors import InputError
 from VQBEGALLib.events import Reporter
-from VQBEGALLib.records import Request, Round, Which
 from VQBEGALLib.rounds.material import by_case
 from VQBEGALLib.slices import SliceFrame
 from VQBEGALLib.study import Study
+from VQBEGALLib.study.records import Request, Round, Which
 from VQBEGALLib.volumes import Volume
 
 SMOOTHNESS = 4.0

@@ -13,9 +13,9 @@ from VQBEGALLib.events import Reporter
 from VQBEGALLib.inference import segment_slices, to_labelmap
 from VQBEGALLib.metrics import SegmentationScore, score, summarise
 from VQBEGALLib.network import VQBEGAL
-from VQBEGALLib.records import Split
 from VQBEGALLib.rounds.material import Material
 from VQBEGALLib.slices import SlicePair
+from VQBEGALLib.study.records import Split
 from VQBEGALLib.volumes import Volume
 
 Auxiliary = Literal["none", "own", "any"]

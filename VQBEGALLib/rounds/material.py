@@ -9,11 +9,11 @@ from functools import partial
 import numpy as np
 
 from VQBEGALLib.events import Reporter
-from VQBEGALLib.records import SPLITS, Split, Subject, Which
-from VQBEGALLib.records import Role as RoleName
 from VQBEGALLib.slices import ImageKey, SliceCache, SliceFrame, SlicePair, pair_slices, prepare_masks
 from VQBEGALLib.slices.reader import PairReader
 from VQBEGALLib.study import Study
+from VQBEGALLib.study.records import SPLITS, Split, Subject, Which
+from VQBEGALLib.study.records import Role as RoleName
 from VQBEGALLib.training import Example, Role
 from VQBEGALLib.training.batches import Mask
 

@@ -10,13 +10,13 @@ import torch
 from VQBEGALLib.config import RoundSettings
 from VQBEGALLib.errors import InputError
 from VQBEGALLib.events import Reporter
-from VQBEGALLib.records import Round, Split
 from VQBEGALLib.rounds.annotation import Oracle
 from VQBEGALLib.rounds.evaluation import Auxiliary, evaluate
 from VQBEGALLib.rounds.material import Material
 from VQBEGALLib.rounds.steps import load_round, select, train_round
 from VQBEGALLib.selection import strategy
 from VQBEGALLib.study import Study
+from VQBEGALLib.study.records import Round, Split
 
 
 def run(

@@ -10,20 +10,20 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from VQBEGALLib.checking import Finding
 from VQBEGALLib.errors import StudyError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.network import VQBEGAL
 from VQBEGALLib.network.storage import load_model, save_model
-from VQBEGALLib.records import Request, Round
 from VQBEGALLib.rounds.diagnosis import diagnose
 from VQBEGALLib.rounds.material import NAME_OF, Material
-from VQBEGALLib.roundstore import round_folder
 from VQBEGALLib.selection import Context, Pick, Selection, strategy
 from VQBEGALLib.selection.interface import Scores
 from VQBEGALLib.slices import SlicePair
 from VQBEGALLib.storage import write_bytes
 from VQBEGALLib.study import Study
+from VQBEGALLib.study.checking import Finding
+from VQBEGALLib.study.records import Request, Round
+from VQBEGALLib.study.roundstore import round_folder
 from VQBEGALLib.training import train
 
 MODEL = "model.safetensors"

@@ -15,7 +15,7 @@ from VQBEGALLib.errors import InputError
 from VQBEGALLib.evidence import curves, figures, montage, plotting, tables
 from VQBEGALLib.evidence.curves import CurvePoint
 from VQBEGALLib.evidence.figures import ScoredSlice
-from VQBEGALLib.records import Request, Round
+from VQBEGALLib.study.records import Request, Round
 from VQBEGALLib.volumes import Volume
 
 DICE = {"a": 0.91, "b": 0.55}

@@ -20,9 +20,9 @@ from VQBEGALLib.config import preset
 from VQBEGALLib.errors import CancelledError, MissingDependencyError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.evidence.report import write_report
-from VQBEGALLib.membership import NewSubject
 from VQBEGALLib.rounds import Material, Oracle, evaluate_round, run
 from VQBEGALLib.study import Study
+from VQBEGALLib.study.membership import NewSubject
 from VQBEGALLib.volumes import write_volume
 from VQBEGALLib.volumes.phantom import make_subject
 

@@ -79,7 +79,9 @@ def test_tensors_and_texts_come_back(path: Path) -> None:
     tensors = {"a": torch.arange(6).reshape(2, 3).t(), "b": torch.tensor(True), "c": torch.empty(0, 3)}
     save_tensors(path, tensors, numbers=[0.1, 1e-300], nothing=None, text="é")
     found, texts = load_tensors(path)
-    assert all(torch.equal(found[name], tensor) and found[name].dtype == tensor.dtype for name, tensor in tensors.items())
+    assert all(
+        torch.equal(found[name], tensor) and found[name].dtype == tensor.dtype for name, tensor in tensors.items()
+    )
     assert texts == {"numbers": [0.1, 1e-300], "nothing": None, "text": "é"}
 
 

@@ -107,7 +107,11 @@ def test_each_modality_has_its_own_encoder() -> None:
 
 def test_the_partner_counts_where_given_and_the_learnt_null_where_not() -> None:
     model = network()
-    alone, paired, other = model.segment(slices(1)), model.segment(slices(1), slices(2)), model.segment(slices(1), slices(3))
+    alone, paired, other = (
+        model.segment(slices(1)),
+        model.segment(slices(1), slices(2)),
+        model.segment(slices(1), slices(3)),
+    )
     assert not torch.allclose(alone, paired)
     assert not torch.allclose(paired, other)
     with torch.no_grad():
@@ -183,7 +187,9 @@ def test_building_leaves_the_random_state_of_a_gpu_alone() -> None:
 def test_a_black_slice_gives_finite_maps_logits_and_gradients() -> None:
     model = network()
     black = torch.zeros(2, 1, 32, 32)
-    encoding = model.encode_pairs(black, slices(1, 2), learn=torch.ones(4, dtype=torch.bool), generator=torch.Generator())
+    encoding = model.encode_pairs(
+        black, slices(1, 2), learn=torch.ones(4, dtype=torch.bool), generator=torch.Generator()
+    )
     logits = model.segment(black)
     (logits.square().sum() + encoding.commit + encoding.z_c.square().sum()).backward()
     assert logits.isfinite().all()

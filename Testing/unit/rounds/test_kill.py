@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from VQBEGALLib.cohort import gather
 from VQBEGALLib.config import preset
 from VQBEGALLib.study import Study
+from VQBEGALLib.study.cohort import gather
 from VQBEGALLib.volumes import write_volume
 from VQBEGALLib.volumes.phantom import make_subject
 

@@ -62,7 +62,10 @@ def in_own_order(acquisition: Acquisition, block: np.ndarray) -> np.ndarray:
 
 
 def test_the_helper_puts_voxels_where_the_block_has_them() -> None:
-    plain, turned = (Acquisition(order, flipped).volume for order, flipped in (((0, 1, 2), (False,) * 3), ((2, 0, 1), (True, False, True))))
+    plain, turned = (
+        Acquisition(order, flipped).volume
+        for order, flipped in (((0, 1, 2), (False,) * 3), ((2, 0, 1), (True, False, True)))
+    )
 
     def places(volume: Volume) -> dict[int, tuple[float, ...]]:
         found = {}

@@ -16,7 +16,11 @@ def frame(count: int, *, upward: bool = True) -> SliceFrame:
 
 
 def pairs(
-    primaries: dict[str, SliceFrame], auxiliaries: dict[str, SliceFrame], *, pairing: str = "relative_position", seed: int = 0
+    primaries: dict[str, SliceFrame],
+    auxiliaries: dict[str, SliceFrame],
+    *,
+    pairing: str = "relative_position",
+    seed: int = 0,
 ) -> list[SlicePair]:
     return pair_slices(primaries, auxiliaries, pairing=pairing, generator=np.random.default_rng(seed))
 

@@ -21,9 +21,7 @@ def volume(voxels: object, spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
 def blob(shape: tuple[int, int], pixel: tuple[float, float], centre: tuple[float, float], width: float) -> np.ndarray:
     """A Gaussian, round in mm; centre and width in mm from the middle of the plane."""
-    row, column = (
-        (np.arange(n) - (n - 1) / 2) * p - c for n, p, c in zip(shape, pixel, centre, strict=True)
-    )
+    row, column = ((np.arange(n) - (n - 1) / 2) * p - c for n, p, c in zip(shape, pixel, centre, strict=True))
     return np.exp(-(row[:, None] ** 2 + column**2) / (2 * width**2)).astype(np.float32)
 
 
@@ -88,9 +86,7 @@ def test_to_the_grid_and_back_returns_a_smooth_plane(settings: SliceSettings, ce
     assert np.allclose(moments(back)[0], moments(plane)[0], atol=0.05)
 
 
-@pytest.mark.parametrize(
-    ("shape", "pixel"), [((48, 48), (1.0, 1.0)), ((40, 96), (1.5, 0.75)), ((120, 50), (0.5, 0.9))]
-)
+@pytest.mark.parametrize(("shape", "pixel"), [((48, 48), (1.0, 1.0)), ((40, 96), (1.5, 0.75)), ((120, 50), (0.5, 0.9))])
 def test_what_is_round_in_the_body_is_round_on_the_grid(shape: tuple[int, int], pixel: tuple[float, float]) -> None:
     plane = blob(shape, pixel, (0, 0), 6.0)
     settings = SliceSettings(size=64)

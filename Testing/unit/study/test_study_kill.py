@@ -20,10 +20,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from VQBEGALLib.cohort import NewSubject
 from VQBEGALLib.config import preset
-from VQBEGALLib.records import Request, Round
 from VQBEGALLib.study import Study
+from VQBEGALLib.study.cohort import NewSubject
+from VQBEGALLib.study.records import Request, Round
 from VQBEGALLib.volumes import Volume, read_volume, write_volume
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="workers are forked")

@@ -19,16 +19,16 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from VQBEGALLib import checking, imagestore, labelstore, ledger, roundstore
 from VQBEGALLib.config import Config
 from VQBEGALLib.errors import InputError, StudyError
 from VQBEGALLib.events import Reporter
-from VQBEGALLib.labelstore import Labels
-from VQBEGALLib.locking import StudyLock
-from VQBEGALLib.membership import NewSubject, check_names, check_patients, check_trainable, checked
-from VQBEGALLib.records import ImageRecord, Round, Split, Status, Subject, Which
 from VQBEGALLib.storage import append_line, inside, make_folder
-from VQBEGALLib.studyfile import built_aside, read_state, write_state
+from VQBEGALLib.study import checking, imagestore, labelstore, ledger, roundstore
+from VQBEGALLib.study.labelstore import Labels
+from VQBEGALLib.study.locking import StudyLock
+from VQBEGALLib.study.membership import NewSubject, check_names, check_patients, check_trainable, checked
+from VQBEGALLib.study.records import ImageRecord, Round, Split, Status, Subject, Which
+from VQBEGALLib.study.studyfile import built_aside, read_state, write_state
 from VQBEGALLib.volumes.volume import Volume
 
 
@@ -260,7 +260,7 @@ class Study:
             self._load()
 
     def ledger(self) -> dict[str, Any]:
-        """Count what has been annotated on primary images; see :func:`VQBEGALLib.ledger.count`."""
+        """Count what has been annotated on primary images; see :func:`VQBEGALLib.study.ledger.count`."""
         indices = {item.name: labelstore.read_index(self.folder, item.name, "primary") for item in self.cases()}
         found = {name: list(index.annotations.values()) for name, index in indices.items() if index is not None}
         return ledger.count(self.subjects, found, self.config.rounds.total_budget)
@@ -270,7 +270,7 @@ class Study:
         append_line(self.folder / "log.jsonl", _stamped(event))
 
     def check(self) -> list[checking.Finding]:
-        """Look at every file; see :func:`VQBEGALLib.checking.check_study`."""
+        """Look at every file; see :func:`VQBEGALLib.study.checking.check_study`."""
         return checking.check_study(self.folder)
 
 

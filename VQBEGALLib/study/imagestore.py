@@ -12,10 +12,10 @@ import numpy as np
 
 from VQBEGALLib.errors import InputError, StudyError
 from VQBEGALLib.events import Reporter
-from VQBEGALLib.fields import REMEDY
-from VQBEGALLib.membership import NewSubject
-from VQBEGALLib.records import Affine4, ImageRecord, Subject
 from VQBEGALLib.storage import TEMPORARY, flush_folder, inside, make_folder, sha256, storing, write_file
+from VQBEGALLib.study.fields import REMEDY
+from VQBEGALLib.study.membership import NewSubject
+from VQBEGALLib.study.records import Affine4, ImageRecord, Subject
 from VQBEGALLib.volumes.reading import binary_labelmap, read_labelmap, read_volume
 from VQBEGALLib.volumes.volume import Volume
 from VQBEGALLib.volumes.writing import write_volume

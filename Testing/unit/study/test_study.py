@@ -16,9 +16,6 @@ import SimpleITK
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from VQBEGALLib import studyfile
-from VQBEGALLib.checking import check_study
-from VQBEGALLib.cohort import NewSubject, gather
 from VQBEGALLib.config import preset
 from VQBEGALLib.errors import (
     CancelledError,
@@ -29,9 +26,11 @@ from VQBEGALLib.errors import (
     VQBEGALError,
 )
 from VQBEGALLib.events import Reporter
-from VQBEGALLib.records import Request, Round
 from VQBEGALLib.storage import read_lines
-from VQBEGALLib.study import Study
+from VQBEGALLib.study import Study, studyfile
+from VQBEGALLib.study.checking import check_study
+from VQBEGALLib.study.cohort import NewSubject, gather
+from VQBEGALLib.study.records import Request, Round
 from VQBEGALLib.volumes import Volume, read_volume, write_volume
 
 SHAPE = (5, 6, 7)

@@ -11,9 +11,9 @@ from typing import cast
 import numpy as np
 
 from VQBEGALLib.errors import InputError, StudyError
-from VQBEGALLib.membership import NewSubject, check_patients, checked
-from VQBEGALLib.records import SPLITS, Split
 from VQBEGALLib.storage import read_json
+from VQBEGALLib.study.membership import NewSubject, check_patients, checked
+from VQBEGALLib.study.records import SPLITS, Split
 
 __all__ = ["NewSubject", "check_patients", "from_table", "gather"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from VQBEGALLib.records import SPLITS, Annotation, Subject
+from VQBEGALLib.study.records import SPLITS, Annotation, Subject
 
 
 def count(

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from VQBEGALLib.errors import InputError, StudyError
-from VQBEGALLib.fields import REMEDY, Fields
-from VQBEGALLib.records import ROLES, Annotation, Which
 from VQBEGALLib.storage import flush_folder, inside, make_folder, read_json, sha256, storing, write_json
+from VQBEGALLib.study.fields import REMEDY, Fields
+from VQBEGALLib.study.records import ROLES, Annotation, Which
 from VQBEGALLib.volumes.reading import GRID_TOLERANCE, read_labelmap
 from VQBEGALLib.volumes.volume import Volume
 from VQBEGALLib.volumes.writing import write_volume

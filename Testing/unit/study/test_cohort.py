@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from VQBEGALLib.cohort import NewSubject, check_patients, from_table, gather
 from VQBEGALLib.errors import InputError
-from VQBEGALLib.membership import check_names
+from VQBEGALLib.study.cohort import NewSubject, check_patients, from_table, gather
+from VQBEGALLib.study.membership import check_names
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from typing import Any
 
 from VQBEGALLib.config import Config
 from VQBEGALLib.errors import InputError, StorageError, StudyError, StudyLockedError
-from VQBEGALLib.fields import REMEDY, Fields
-from VQBEGALLib.locking import StudyLock
-from VQBEGALLib.membership import check_names, check_patients
-from VQBEGALLib.records import Subject
 from VQBEGALLib.storage import TEMPORARY, flush_folder, inside, read_json, storing, write_json
+from VQBEGALLib.study.fields import REMEDY, Fields
+from VQBEGALLib.study.locking import StudyLock
+from VQBEGALLib.study.membership import check_names, check_patients
+from VQBEGALLib.study.records import Subject
 
 STUDY_FILE = "study.json"
 SCHEMA = 1

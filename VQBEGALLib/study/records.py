@@ -13,7 +13,7 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from VQBEGALLib.errors import StudyError
-from VQBEGALLib.fields import REMEDY, Fields
+from VQBEGALLib.study.fields import REMEDY, Fields
 
 Which = Literal["primary", "auxiliary"]
 Split = Literal["train", "validation", "test"]

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from VQBEGALLib.errors import StudyError
-from VQBEGALLib.fields import REMEDY
-from VQBEGALLib.imagestore import grid_of
-from VQBEGALLib.records import ImageRecord, Round, Subject
 from VQBEGALLib.slices.frame import SliceFrame
 from VQBEGALLib.storage import make_folder, read_json, write_json
+from VQBEGALLib.study.fields import REMEDY
+from VQBEGALLib.study.imagestore import grid_of
+from VQBEGALLib.study.records import ImageRecord, Round, Subject
 
 ROUNDS = "rounds"
 ROUND_FILE = "round.json"

@@ -11,12 +11,12 @@ from typing import Literal
 import numpy as np
 
 from VQBEGALLib.errors import VQBEGALError
-from VQBEGALLib.imagestore import CASES, grid_of, read_image, same_grid
-from VQBEGALLib.labelstore import LABELS, index_path, read_index, read_labels
-from VQBEGALLib.records import WHICH, ImageRecord, Subject, Which
-from VQBEGALLib.roundstore import read_rounds
 from VQBEGALLib.storage import TEMPORARY, inside, sha256
-from VQBEGALLib.studyfile import read_state
+from VQBEGALLib.study.imagestore import CASES, grid_of, read_image, same_grid
+from VQBEGALLib.study.labelstore import LABELS, index_path, read_index, read_labels
+from VQBEGALLib.study.records import WHICH, ImageRecord, Subject, Which
+from VQBEGALLib.study.roundstore import read_rounds
+from VQBEGALLib.study.studyfile import read_state
 
 
 @dataclass(frozen=True)

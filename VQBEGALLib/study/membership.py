@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from VQBEGALLib.errors import InputError
-from VQBEGALLib.records import Split
+from VQBEGALLib.study.records import Split
 
 
 @dataclass(frozen=True)

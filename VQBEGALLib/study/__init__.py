@@ -1,0 +1,5 @@
+"""The study folder: plain files, crash-safe, one writer at a time."""
+
+from VQBEGALLib.study.study import Study
+
+__all__ = ["Study"]
