@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from VQBEGALLib.errors import InputError
-from VQBEGALLib.settings import Section, parsed, setting
+from VQBEGALLib.settings import Section, describe_sections, parsed, setting
 
 Modality = Literal["CT", "MR"]
 Pairing = Literal["relative_position", "random"]
@@ -322,26 +322,8 @@ def setting_type(section: str, name: str) -> Any:
 
 
 def describe() -> list[dict[str, Any]]:
-    """Return one row a setting: section, name, default, choices or range, text, and what each preset makes of it."""
-    rows = []
-    configs = {name: preset(name).to_json() for name in PRESETS}
-    for section, kind in _SECTIONS.items():
-        for item in dataclasses.fields(kind):
-            hint = setting_type(section, item.name)
-            rows.append(
-                {
-                    "section": section,
-                    "section_doc": (kind.__doc__ or "").strip(),
-                    "name": item.name,
-                    "choices": list(typing.get_args(hint)) if typing.get_origin(hint) is Literal else None,
-                    "type": "choice" if typing.get_origin(hint) is Literal else getattr(hint, "__name__", str(hint)),
-                    "low": item.metadata["low"],
-                    "high": item.metadata["high"],
-                    "doc": item.metadata["doc"],
-                    "presets": {name: configs[name][section][item.name] for name in PRESETS},
-                }
-            )
-    return rows
+    """Return one row a setting, see :func:`VQBEGALLib.settings.describe_sections`."""
+    return describe_sections(_SECTIONS, {name: preset(name).to_json() for name in PRESETS})
 
 
 def _build(section: type[S], values: Mapping[str, object]) -> S:

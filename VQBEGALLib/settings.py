@@ -30,6 +30,32 @@ class Section:
             object.__setattr__(self, item.name, value)
 
 
+def describe_sections(
+    sections: Mapping[str, type[Section]], presets: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return one row a setting: section, name, type, choices, range, text, and what each preset makes of it."""
+    rows = []
+    for section, kind in sections.items():
+        hints = typing.get_type_hints(kind)
+        for item in dataclasses.fields(kind):
+            hint = hints[item.name]
+            choice = typing.get_origin(hint) is Literal
+            rows.append(
+                {
+                    "section": section,
+                    "section_doc": (kind.__doc__ or "").strip(),
+                    "name": item.name,
+                    "choices": list(typing.get_args(hint)) if choice else None,
+                    "type": "choice" if choice else getattr(hint, "__name__", str(hint)),
+                    "low": item.metadata["low"],
+                    "high": item.metadata["high"],
+                    "doc": item.metadata["doc"],
+                    "presets": {name: values[section][item.name] for name, values in presets.items()},
+                }
+            )
+    return rows
+
+
 def parsed(name: str, text: str, hint: Any) -> object:
     """Turn the text of ``--set`` into a value of the setting's type."""
     try:

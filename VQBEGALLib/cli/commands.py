@@ -60,6 +60,13 @@ def run(options: argparse.Namespace, reporter: Reporter) -> Result:
     oracle, device = Oracle(options.boundary_noise), _device(options, reporter)
     if options.seed is not None and options.seed != study.config.seed:
         study.set_seed(options.seed)
+    study.log(
+        {
+            "event": "run",
+            "command": f"vqbegal run STUDY --annotator oracle --strategy {options.strategy} --rounds {options.rounds} "
+            f"--boundary-noise {options.boundary_noise:g} --seed {study.config.seed}",
+        }
+    )
     reason = run_rounds(
         study,
         strategy_name=options.strategy,
