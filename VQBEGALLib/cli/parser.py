@@ -206,7 +206,7 @@ def _rounds(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
     label = _add(commands, "label", "label", "Take annotated slices of a case into the study.")
     label.add_argument("study", type=Path, metavar="STUDY")
-    label.add_argument("case", metavar="CASE")
+    label.add_argument("case", metavar="CASE", help="the patient's name, as `next` prints it")
     label.add_argument("file", type=Path, metavar="FILE", help="labelmap on the grid of the case's volume")
     label.add_argument(
         "--slices",

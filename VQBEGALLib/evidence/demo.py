@@ -13,6 +13,7 @@ from VQBEGALLib.events import Reporter
 from VQBEGALLib.evidence.report import write_report
 from VQBEGALLib.inference import predict
 from VQBEGALLib.rounds import Material, Oracle, evaluate_round, load_round, newest_trained, run
+from VQBEGALLib.storage import write_json
 from VQBEGALLib.study import Study
 from VQBEGALLib.study.cohort import gather
 from VQBEGALLib.volumes import read_volume, write_volume
@@ -40,7 +41,7 @@ def run_demo(
     """Generate a cohort, run rounds with the oracle, segment an unseen phantom, write the report.
 
     Args:
-        folder: new or empty; gets ``cohort``, ``study``, ``prediction.nii.gz`` and ``report.html``.
+        folder: new or empty; gets ``cohort``, ``study``, ``prediction.nii.gz``, ``report.html`` and ``demo.json``.
         subjects: simulated patients, at least three.
         rounds: rounds, the seed round included.
         seed: of cohort and study.
@@ -80,4 +81,6 @@ def run_demo(
         f"{used} annotated slices; Dice on unseen phantoms {dice['without']:.3f} from CT alone, "
         f"{dice['with']:.3f} with MR.\nReport: {report}"
     )
-    return {"dice": dice, "slices": used, "report": str(report)}, text
+    figures = {"dice": dice, "slices": used}
+    write_json(folder / "demo.json", figures)
+    return {**figures, "report": str(report)}, text

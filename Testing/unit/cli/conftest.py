@@ -144,13 +144,13 @@ def ready(tmp_path_factory: pytest.TempPathFactory, cohort: Path) -> dict[str, P
 @pytest.fixture
 def new(tmp_path: Path, ready: dict[str, Path]) -> Path:
     """A study without a round."""
-    return Path(shutil.copytree(ready["new"], tmp_path / "study"))
+    return Path(shutil.copytree(ready["new"], tmp_path / "new"))
 
 
 @pytest.fixture
 def trained(tmp_path: Path, ready: dict[str, Path]) -> Path:
     """A study whose round 0 is trained and validated."""
-    return Path(shutil.copytree(ready["trained"], tmp_path / "study"))
+    return Path(shutil.copytree(ready["trained"], tmp_path / "trained"))
 
 
 @pytest.fixture

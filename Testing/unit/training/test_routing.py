@@ -205,6 +205,10 @@ def decoding(
 MIXED = [HIGH, LOW, SEED, LOW]
 
 
+def moves(gradients: list[Tensor | None]) -> list[bool]:
+    return [each is not None and bool(each.any()) for each in gradients]
+
+
 @pytest.mark.parametrize("rate", sorted(RATE.values()))
 @pytest.mark.parametrize("roles", [MIXED, [LOW] * 4, [HIGH] * 4, [SEED] * 4])
 def test_no_route_changes_the_logits_nor_their_order(
@@ -217,13 +221,13 @@ def test_no_route_changes_the_logits_nor_their_order(
 def test_strict_routes_of_a_mixed_batch(decoding: Callable[..., Decoding]) -> None:
     found = decoding(MIXED, RATE["strict"])
     weights, inputs = found.gradients([1, 3])  # S_low
-    assert weights == [None] * len(weights)
-    assert all(each is not None and each.any() for each in inputs)
+    assert not any(moves(weights))
+    assert all(moves(inputs))
     weights, inputs = found.gradients([0])  # S_high
-    assert all(each is not None for each in weights)
-    assert all(each is None or not each.any() for each in inputs)
+    assert all(moves(weights))
+    assert not any(moves(inputs))
     weights, inputs = found.gradients([2])  # seed
-    assert all(each is not None for each in weights)
+    assert any(moves(weights))
     assert all(each is not None and each[2].any() for each in inputs)
 
 
