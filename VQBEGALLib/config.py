@@ -179,6 +179,11 @@ class Config:
                 f"size {self.slices.size} cannot be halved {self.network.stages - 1} times.",
                 f"Choose a multiple of {divisor} or fewer stages.",
             )
+        if self.slices.size < 2 * divisor:
+            raise InputError(
+                f"size {self.slices.size} leaves a single pixel after {self.network.stages} stages.",
+                f"Choose at least {2 * divisor} or fewer stages.",
+            )
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values, section by section."""

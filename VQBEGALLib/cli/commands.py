@@ -58,6 +58,7 @@ def run(options: argparse.Namespace, reporter: Reporter) -> Result:
         )
     strategy(options.strategy)
     oracle, device = Oracle(options.boundary_noise), _device(options, reporter)
+    oracle.check(study)
     if options.seed is not None and options.seed != study.config.seed:
         study.set_seed(options.seed)
     study.log(
@@ -107,7 +108,7 @@ def label(options: argparse.Namespace, reporter: Reporter) -> Result:
         study.put_labels(
             options.case, labelmap, slices, round=current.index, roles=asked, axis=frame.axis, which=options.which
         )
-        study.set_statuses(current.index, [(options.case, each) for each in slices if each in asked], "done")
+        study.set_status(current.index, [(options.case, each) for each in slices if each in asked], "done")
         planes = frame.planes(labelmap.voxels)
         if empty := [each for each in slices if not planes[each].any()]:
             shown = ", ".join(map(str, empty))

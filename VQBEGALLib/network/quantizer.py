@@ -12,6 +12,10 @@ from VQBEGALLib.config import NetworkSettings
 from VQBEGALLib.network.encoder import unit
 
 KMEANS_ITERATIONS = 10
+
+TINY = 1e-6
+"""Length of an averaged sum below which its direction is rounding."""
+
 CHUNK = 1024
 """Positions compared with the codebook at a time on a CPU, so that the similarities stay in its cache."""
 
@@ -119,7 +123,8 @@ class CosineCodebook(nn.Module):
         if not self.by_gradient:
             sums = torch.zeros_like(self.sums).index_add_(0, codes, directions)
             self.sums.lerp_(sums, 1 - self.decay)
-            self.entries.copy_(functional.normalize(self.sums, dim=1))
+            alive = self.sums.norm(dim=1, keepdim=True) > TINY  # an entry long out of use stays where it was
+            self.entries.copy_(torch.where(alive, functional.normalize(self.sums, dim=1), self.entries))
         share = len(directions) / count
         dead = (self.usage < self.revive_after * share).nonzero().flatten()
         if len(dead):

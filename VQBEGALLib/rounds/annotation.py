@@ -63,7 +63,7 @@ class Oracle:
                 self._label(study, case, slices, round_.index, roles, "primary")
                 if study.config.training.supervise == "both":
                     self._label_partners(study, [requests[case, index] for index in slices], round_.index)
-                study.set_statuses(round_.index, [(case, index) for index in slices], "done")
+                study.set_status(round_.index, [(case, index) for index in slices], "done")
                 stage.advance(len(slices))
 
     def _label_partners(self, study: Study, requests: list[Request], index: int) -> None:

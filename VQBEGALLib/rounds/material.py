@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 
+from VQBEGALLib.errors import InputError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.slices import ImageKey, SliceCache, SliceFrame, SlicePair, pair_slices, prepare_masks
 from VQBEGALLib.slices.reader import PairReader
@@ -59,7 +60,10 @@ class Material:
             return
         with reporter.stage("slices", len(missing), unit="volume") as stage:
             for key in missing:
-                self._cache.ensure(key, partial(self.study.volume, key.subject, key.which))
+                try:
+                    self._cache.ensure(key, partial(self.study.volume, key.subject, key.which))
+                except InputError as error:
+                    raise InputError(f"{key.subject}, {key.which} image: {error.problem}", error.remedy) from error
                 stage.advance()
 
     def pairs(self, split: Split) -> list[SlicePair]:

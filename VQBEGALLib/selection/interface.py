@@ -79,7 +79,7 @@ class Pick:
     score: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Selection:
     """A strategy's answer.
 

@@ -20,7 +20,10 @@ BATCH = 16
 
 
 def modality_entropy(context: Context) -> Scores:
-    """Return S of each pair of the pool, (N,) in [0, ln 2] (eq. 5); a pair without partner has that of D(z_c)."""
+    """Return S of each pair of the pool, (N,) in [0, ln 2] (eq. 5); a pair without partner has that of D(z_c).
+
+    A discriminator of ordered pairs cannot see one slice alone: there a blank slice takes the partner's place.
+    """
     return score_pairs(
         context.trained_model(),
         context.pool,

@@ -222,11 +222,7 @@ class Study:
         with self._change(f"save round {round.index}"):
             roundstore.write_round(self.folder, self.subjects, round)
 
-    def set_status(self, round_index: int, case: str, slice: int, status: Status) -> None:
-        """Note what became of one request; see :meth:`set_statuses`."""
-        self.set_statuses(round_index, [(case, slice)], status)
-
-    def set_statuses(self, round_index: int, places: Sequence[tuple[str, int]], status: Status) -> None:
+    def set_status(self, round_index: int, places: Sequence[tuple[str, int]], status: Status) -> None:
         """Note what became of requests, given by case and slice, in one step.
 
         Raises:

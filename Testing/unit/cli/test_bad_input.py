@@ -157,15 +157,23 @@ def test_a_volume_of_one_slice_works(call, tmp_path):
     whole_path(call, tmp_path, nifti(tmp_path / "in.nii.gz", noise(20, 20, 1)))
 
 
-def test_a_constant_volume_works(call, tmp_path):
-    whole_path(call, tmp_path, nifti(tmp_path / "in.nii.gz", np.full((20, 20, 4), 40, np.int16)))
+def test_a_constant_volume_is_named(call, tmp_path):
+    nifti(tmp_path / "ct" / "flat.nii.gz", np.full((20, 20, 4), 40, np.int16))
+    nifti(tmp_path / "ct" / "good.nii.gz", noise(20, 20, 4))
+    told = call("study", "create", tmp_path / "study", "--primary", tmp_path / "ct", *SET)
+    if told.code == 0:  # told at the latest when its slices are prepared
+        told = call("next", tmp_path / "study", *CPU)
+    told_once(told, 3, "flat.*same intensity everywhere")
 
 
-def test_a_constant_mr_works(call, trained, tmp_path):
-    flat = nifti(tmp_path / "flat.nii.gz", np.full((20, 20, 4), 40, np.int16))
+def test_a_constant_volume_is_not_segmented(call, trained, tmp_path):
+    flat, output = nifti(tmp_path / "flat.nii.gz", np.full((20, 20, 4), 40, np.int16)), tmp_path / "p.nii.gz"
     source = Study.open(trained).image_path("s3")
-    words = ("--primary", source, "--auxiliary", flat, "-o", tmp_path / "p.nii.gz", *CPU)
-    assert call("predict", trained, *words).code == 0
+    told_once(call("predict", trained, "--primary", flat, "-o", output, *CPU), 3, "CT volume shows the same")
+    told_once(
+        call("predict", trained, "--primary", source, "--auxiliary", flat, "-o", output, *CPU), 3, "MR volume shows"
+    )
+    assert not output.exists()
 
 
 def test_names_that_are_not_ascii_and_long_paths_work(call, tmp_path):
@@ -255,7 +263,7 @@ def no_images(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("make", "text"),
-    [(missing, "missing|gap|uneven|distance"), (twice, "twice|double|same"), (two_series, "2 series"), (no_images, "no DICOM")],
+    [(missing, "not evenly spaced"), (twice, "twice|double|same"), (two_series, "2 series"), (no_images, "no DICOM")],
     ids=lambda item: getattr(item, "__name__", ""),
 )
 def test_a_series_that_cannot_be_used(call, trained, tmp_path, digest, make, text):
@@ -300,7 +308,9 @@ def relabelled(cohort: Path, path: Path, change: Callable[[np.ndarray], np.ndarr
 
 def test_labels_on_another_grid(call, asked, cohort, digest, tmp_path):
     before = digest(asked)
-    told_once(call("label", asked, "s0", cohort / "mr_liver" / "s0.nii.gz", "--slices", 3), 3, "not on the image's grid")
+    told_once(
+        call("label", asked, "s0", cohort / "mr_liver" / "s0.nii.gz", "--slices", 3), 3, "not on the image's grid"
+    )
     shifted = read_volume(cohort / "ct_liver" / "s0.nii.gz")
     affine = shifted.affine.copy()
     affine[0, 3] += 5
@@ -464,7 +474,7 @@ def test_the_oracle_needs_references(call, cohort, tmp_path, digest):
     assert call("study", "create", study, "--primary", cohort / "ct", *SET).code == 0
     before = digest(study)
     told_once(call("run", study, "--seed", 7, *CPU), 3, "no reference labels of s")
-    assert {**digest(study), "study.json": ""} == {**before, "study.json": ""} and not Study.open(study).rounds()
+    assert digest(study) == before
     told_once(call("run", study, "--boundary-noise", "nan", *CPU), 3, "boundary noise")
     told_once(call("run", study, "--strategy", "luck", *CPU), 3, "no strategy 'luck'.*vq_begal")
 

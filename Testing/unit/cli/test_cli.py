@@ -247,6 +247,7 @@ def test_6_the_disk_is_full_in_training_and_with_room_it_goes_on(call, tiny_disk
     options = create(cohort, size=16, base_channels=2, codes=4, code_dim=4)
     options = options[options.index("--set") :]
     assert call("study", "create", study, "--primary", only, *options).code == 0
+    shutil.rmtree(only)
     assert call("next", study, *CPU).code == 0
     assert call("label", study, "s0", cohort / "ct_liver" / "s0.nii.gz", "--slices", "0-13").code == 0
     with (tiny_disk / "ballast").open("wb", buffering=0) as ballast, pytest.raises(OSError, match="No space"):

@@ -22,9 +22,7 @@ def make_context(tiny_cohort: Callable[..., Any]) -> Callable[..., Context]:
         cohort = tiny_cohort(**changes)
         model = build(cohort.config.network, seed=1)
         pairs = cohort.pairs if pool is None else pool
-        return Context(
-            pairs, [], budget, cohort.reader, cohort.config, np.random.default_rng(seed), model=model
-        )
+        return Context(pairs, [], budget, cohort.reader, cohort.config, np.random.default_rng(seed), model=model)
 
     return make
 
@@ -33,7 +31,9 @@ def make_context(tiny_cohort: Callable[..., Any]) -> Callable[..., Context]:
 def bare() -> Callable[..., Context]:
     """Makes a context without images or network: pairs of one case, numbered."""
 
-    def make(count: int, budget: int, *, seed: int = 0, config: Any = None, cases: dict[str, int] | None = None) -> Context:
+    def make(
+        count: int, budget: int, *, seed: int = 0, config: Any = None, cases: dict[str, int] | None = None
+    ) -> Context:
         pool = [SlicePair(case, index) for case, slices in (cases or {"a": count}).items() for index in range(slices)]
         return Context(pool, [], budget, None, config, np.random.default_rng(seed))  # type: ignore[arg-type]
 

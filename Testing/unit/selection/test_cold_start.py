@@ -48,7 +48,13 @@ def test_stratified_order_serves_every_patient_before_the_second_slice_of_any(ba
 def thumbnails(context: Context) -> np.ndarray:
     images = context.reader.read(context.pool).primary
     block = images.shape[1] // SIGNATURE
-    small = [[[image[block * r : block * (r + 1), block * c : block * (c + 1)].mean() for c in range(SIGNATURE)] for r in range(SIGNATURE)] for image in images]
+    small = [
+        [
+            [image[block * r : block * (r + 1), block * c : block * (c + 1)].mean() for c in range(SIGNATURE)]
+            for r in range(SIGNATURE)
+        ]
+        for image in images
+    ]
     return np.array(small).reshape(len(images), -1)
 
 
@@ -59,7 +65,9 @@ def test_diversity_is_greedy_k_centre(make_context: Callable[..., Context], budg
     found = [context.pool.index(pick.pair) for pick in strategy("diversity")(context).picks]
     assert len(found) == budget
     for step in range(1, budget):
-        distances = [min(np.linalg.norm(looks[index] - looks[other]) for other in found[:step]) for index in range(len(looks))]
+        distances = [
+            min(np.linalg.norm(looks[index] - looks[other]) for other in found[:step]) for index in range(len(looks))
+        ]
         assert distances[found[step]] == pytest.approx(max(distances), rel=1e-4)
 
 

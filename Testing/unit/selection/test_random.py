@@ -54,7 +54,8 @@ def test_a_quarter_comes_from_slices_without_organ(
 
 
 @pytest.mark.parametrize(
-    ("inside", "outside", "expected"), [(2, 20, (2, 6)), (20, 1, (7, 1)), (20, 0, (8, 0)), (0, 20, (0, 8)), (3, 2, (3, 2))]
+    ("inside", "outside", "expected"),
+    [(2, 20, (2, 6)), (20, 1, (7, 1)), (20, 0, (8, 0)), (0, 20, (0, 8)), (3, 2, (3, 2))],
 )
 def test_where_one_group_is_too_small_the_other_fills_up(
     foreground: Callable[..., Selection], inside: int, outside: int, expected: tuple[int, int]

@@ -16,7 +16,7 @@ from VQBEGALLib.errors import CancelledError, InputError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.network import VQBEGAL
 from VQBEGALLib.selection import Context, scoring
-from VQBEGALLib.selection.scoring import foreground_fraction, modality_entropy
+from VQBEGALLib.selection.scoring import foreground_fraction, modality_entropy, score_pairs
 from VQBEGALLib.slices import SlicePair
 
 Make = Callable[..., Context]
@@ -97,8 +97,8 @@ def test_foreground_is_the_share_of_positive_pixels(make_context: Make) -> None:
     context = make_context()
     model = network(context)
     with torch.no_grad():
-        model.decoder.head.bias += 0.05
         x = torch.from_numpy(context.reader.read(context.pool).primary[:, None])
+        model.decoder.head.bias -= model.segment(x).median()
         expected = (model.segment(x) > 0).double().mean(dim=(1, 2, 3))
     assert np.allclose(foreground_fraction(context), expected, atol=2e-3)
     assert 0 < expected.mean() < 1
@@ -123,6 +123,21 @@ def test_scoring_can_be_stopped_and_leaves_the_mode_as_it_was(make_context: Make
     with pytest.raises(CancelledError):
         modality_entropy(context)
     assert network(context).training
+
+
+def test_the_network_is_in_evaluation_mode_while_it_is_measured(make_context: Make) -> None:
+    context = make_context()
+    modes = []
+
+    def measure(model: VQBEGAL, x_c: torch.Tensor, x_m: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+        modes.append((model.training, torch.is_grad_enabled()))
+        return x_c.flatten(1).mean(dim=1)
+
+    model = network(context).train()
+    found = score_pairs(model, context.pool, context.reader, measure, device=torch.device("cpu"), reporter=Reporter())
+    assert modes == [(False, False)]
+    assert model.training
+    assert np.allclose(found, context.reader.read(context.pool).primary.mean(axis=(1, 2)), atol=1e-6)
 
 
 def test_progress_counts_pairs(make_context: Make) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from VQBEGALLib.config import preset
 from VQBEGALLib.selection import Context, Selection, strategy, vq_begal
+from VQBEGALLib.selection.scoring import modality_entropy
 from VQBEGALLib.training import Role
 
 Bare = Callable[..., Context]
@@ -52,9 +53,7 @@ def test_roles_swapped(scored: Callable[..., Selection]) -> None:
 
 
 @pytest.mark.parametrize("budget", [4, 5])
-def test_both_halves_alternate_so_that_part_of_a_round_has_both(
-    scored: Callable[..., Selection], budget: int
-) -> None:
+def test_both_halves_alternate_so_that_part_of_a_round_has_both(scored: Callable[..., Selection], budget: int) -> None:
     roles = [pick.role for pick in scored([0.1, 0.5, 0.3, 0.6, 0.2, 0.4], budget).picks]
     assert roles == [Role.DECODER, Role.ENCODER, Role.DECODER, Role.ENCODER, Role.DECODER][:budget]
 
@@ -104,6 +103,5 @@ def test_with_a_network_the_scores_are_the_pools_entropies(make_context: Callabl
     assert found.scores.shape == (len(context.pool),)
     by_pair = dict(zip(context.pool, found.scores, strict=True))
     assert [pick.score for pick in found.picks] == [by_pair[pick.pair] for pick in found.picks]
-    assert found == strategy("vq_begal")(make_context(budget=4)) or np.array_equal(
-        found.scores, strategy("vq_begal")(make_context(budget=4)).scores
-    )
+    assert np.array_equal(found.scores, modality_entropy(context))
+    assert found.scores.std() > 0

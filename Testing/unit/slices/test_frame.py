@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,7 +117,7 @@ def test_height_grows_towards_the_head_and_at_height_inverts_it(acquisition: Acq
     frame = SliceFrame.of(volume)
     heights = [frame.height(index) for index in range(frame.count)]
     up = volume.affine[2, 2 - frame.axis]  # mm towards the head from one slice to the next
-    assert all((later - earlier) * up > 0 for earlier, later in zip(heights, heights[1:], strict=False))
+    assert all((later - earlier) * up > 0 for earlier, later in itertools.pairwise(heights))
     assert min(heights) == pytest.approx(0.5 / frame.count)
     assert max(heights) == pytest.approx(1 - 0.5 / frame.count)
     assert [frame.at_height(height) for height in heights] == list(range(frame.count))

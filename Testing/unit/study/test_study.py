@@ -344,7 +344,7 @@ def test_rounds_come_back_and_requests_change_their_status(study):
     first = Round(0, "random", (Request(0, "a", 1, "m", 2, 0.5, "decoder"), Request(1, "b", 5)))
     study.save_round(first)
     study.save_round(Round(1, "vq_begal", trained=True, metrics={"dice": 0.5}, figures={"x": [1, None]}))
-    study.set_status(0, "b", 5, "skipped")
+    study.set_status(0, [("b", 5)], "skipped")
     again = Study.open(study.folder).rounds()
     assert again[0].requests[0] == first.requests[0]
     assert again[0].requests[1].status == "skipped"
@@ -352,9 +352,9 @@ def test_rounds_come_back_and_requests_change_their_status(study):
     assert study.round_folder(1) == study.folder / "rounds" / "001"
     assert study.check() == []
     with pytest.raises(StudyError, match="does not ask for slice 4"):
-        study.set_status(0, "b", 4, "done")
+        study.set_status(0, [("b", 4)], "done")
     with pytest.raises(StudyError, match="no round 7"):
-        study.set_status(7, "b", 4, "done")
+        study.set_status(7, [("b", 4)], "done")
 
 
 @pytest.mark.parametrize(

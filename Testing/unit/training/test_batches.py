@@ -22,9 +22,7 @@ CPU = torch.device("cpu")
 
 def batches(cohort: Any, *, seed: tuple[int, ...] = (0, 0), dropout: float = 0.5, **changes: object) -> Batches:
     config = cohort.config.replace(changes)
-    return Batches(
-        cohort.reader, cohort.examples, cohort.rest, config.training, modality_dropout=dropout, seed=seed
-    )
+    return Batches(cohort.reader, cohort.examples, cohort.rest, config.training, modality_dropout=dropout, seed=seed)
 
 
 def equal(first: Batch, second: Batch) -> bool:
@@ -141,7 +139,10 @@ def test_mask_and_image_are_turned_alike(tiny_cohort: Callable[..., Any]) -> Non
     changed = 0
     for step in range(6):
         found = batches(cohort, unlabelled_per_step=0).draw(step, CPU)
-        for images, masks, bright in ((found.primary, found.masks, True), (found.auxiliary, found.auxiliary_masks, False)):
+        for images, masks, bright in (
+            (found.primary, found.masks, True),
+            (found.auxiliary, found.auxiliary_masks, False),
+        ):
             for image, mask in zip(images, masks, strict=True):
                 inside, outside = image[mask == 1].median(), image[mask == 0]
                 outside = outside[outside > image.min() + 0.1].median()  # what was turned in from beyond is black
@@ -185,7 +186,9 @@ def test_the_strength_scales_every_range_of_the_augmentation() -> None:
     assert torch.allclose(half.matrices[:, :, 2] * 2, full.matrices[:, :, 2], atol=1e-6)
     angle = torch.rad2deg(torch.atan2(full.matrices[:, 1, 0], full.matrices[:, 0, 0]))
     assert 13 < angle.abs().max() <= 15
-    assert torch.allclose(torch.atan2(half.matrices[:, 1, 0], half.matrices[:, 0, 0]) * 2, torch.deg2rad(angle), atol=1e-5)
+    assert torch.allclose(
+        torch.atan2(half.matrices[:, 1, 0], half.matrices[:, 0, 0]) * 2, torch.deg2rad(angle), atol=1e-5
+    )
 
 
 def test_intensities_keep_their_order_without_noise() -> None:

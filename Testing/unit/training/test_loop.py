@@ -80,7 +80,7 @@ def test_training_leaves_every_global_random_state_alone(tiny_cohort: Make) -> N
 
 
 def test_the_network_learns_and_comes_back_in_evaluation_mode(tiny_cohort: Make) -> None:
-    trained = run(tiny_cohort(steps=50, learning_rate=0.01, augmentation=0.0))
+    trained = run(tiny_cohort(steps=50, learning_rate=0.01, augmentation=0.0, base_channels=8))
     assert not trained.model.training
     assert trained.history[-1]["seg"] < 0.6 * trained.history[0]["seg"]
     assert trained.seconds > 0
@@ -99,8 +99,14 @@ def test_the_network_learns_and_comes_back_in_evaluation_mode(tiny_cohort: Make)
     ],
 )
 def test_interrupted_and_resumed_is_as_uninterrupted_to_the_bit(
-    tiny_cohort: Make, tmp_path: Path, stops: list[int], seconds: float, changes: dict[str, object]
+    tiny_cohort: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stops: list[int],
+    seconds: float,
+    changes: dict[str, object],
 ) -> None:
+    monkeypatch.setattr(loop, "HISTORY", 2)  # so that a stop falls between two points
     cohort = tiny_cohort(checkpoint_seconds=seconds, revive_after=0.5, **changes)
     roles = [Role.ALL, Role.ENCODER, Role.DECODER]
     examples = [replace(example, role=roles[place % 3]) for place, example in enumerate(cohort.examples)]
@@ -134,7 +140,9 @@ def test_the_wish_to_stop_before_the_first_step_leaves_no_checkpoint(tiny_cohort
     assert not (tmp_path / "training.safetensors").exists()
 
 
-def test_checkpoints_come_after_the_set_time(tiny_cohort: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checkpoints_come_after_the_set_time(
+    tiny_cohort: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stored = []
     monkeypatch.setattr(loop._Loop, "store", lambda self, path: stored.append(self.step))
     ticks = iter(range(1000))

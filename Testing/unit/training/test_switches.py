@@ -57,7 +57,13 @@ ELSEWHERE = {
 def trained(cohort: Any, changes: dict[str, object]) -> dict[str, torch.Tensor]:
     config: Config = cohort.config.replace({**BASE, **changes})
     found = train(
-        cohort.examples, cohort.rest, cohort.reader, config, round_index=0, device=torch.device("cpu"), reporter=Reporter()
+        cohort.examples,
+        cohort.rest,
+        cohort.reader,
+        config,
+        round_index=0,
+        device=torch.device("cpu"),
+        reporter=Reporter(),
     )
     return found.model.state_dict()
 
