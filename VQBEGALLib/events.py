@@ -16,7 +16,8 @@ from typing import Any, TextIO
 from VQBEGALLib.errors import CancelledError
 
 Event = dict[str, Any]
-"""A flat, JSON-ready mapping. ``event`` names its kind: stage, progress, message, warning, result or error."""
+"""A flat, JSON-ready mapping. ``event`` names its kind: stage, progress, message, warning, device, round; the
+command line ends with result or error."""
 
 Listener = Callable[[Event], None]
 

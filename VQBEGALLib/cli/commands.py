@@ -45,6 +45,13 @@ def study_add(options: argparse.Namespace, reporter: Reporter) -> Result:
     return tables.status(study)
 
 
+def study_set(options: argparse.Namespace, reporter: Reporter) -> Result:
+    """Change settings of a study."""
+    study = Study.open(options.study)
+    study.configure(parse_assignments(options.assignments))
+    return tables.status(study)
+
+
 def run(options: argparse.Namespace, reporter: Reporter) -> Result:
     """Run rounds with an oracle."""
     from VQBEGALLib.rounds import Oracle
@@ -60,7 +67,7 @@ def run(options: argparse.Namespace, reporter: Reporter) -> Result:
     oracle, device = Oracle(options.boundary_noise), _device(options, reporter)
     oracle.check(study)
     if options.seed is not None and options.seed != study.config.seed:
-        study.set_seed(options.seed)
+        study.configure({"seed": options.seed})
     study.log(
         {
             "event": "run",

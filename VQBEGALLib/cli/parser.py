@@ -143,6 +143,9 @@ def _study(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     add = _add(parts, "add", "study_add", "Add cases to a study; those that it has stay as they are.")
     add.add_argument("study", type=Path, metavar="STUDY")
     _cohort(add)
+    change = _add(parts, "set", "study_set", "Change settings of a study, for example to raise total_budget.")
+    change.add_argument("study", type=Path, metavar="STUDY")
+    change.add_argument("assignments", nargs="+", metavar="KEY=VALUE", help="settings as in docs/settings.md")
 
 
 def _cohort(parser: argparse.ArgumentParser) -> None:

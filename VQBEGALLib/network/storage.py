@@ -16,7 +16,8 @@ from VQBEGALLib.errors import InputError, StudyError
 from VQBEGALLib.network.model import VQBEGAL, build
 from VQBEGALLib.storage import write_bytes
 
-FORMAT = "vqbegal-1"
+KEY = "vqbegal"
+FORMAT = 1
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], **texts: Any) -> None:
@@ -26,8 +27,8 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], **texts: Any) -> Non
         StorageError: the disk is full or the folder cannot be written.
     """
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    metadata = {name: json.dumps(value) for name, value in texts.items()}
-    write_bytes(path, save(plain, {"format": FORMAT, **metadata}))
+    # one entry: safetensors writes several in random order, and equal contents should make equal files
+    write_bytes(path, save(plain, {KEY: json.dumps({"format": FORMAT, **texts})}))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -39,12 +40,10 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     remedy = "Train the round again, or restore the file from a copy."
     try:
         with safe_open(path, framework="pt") as stream:
-            texts = stream.metadata() or {}
-            if texts.pop("format", None) != FORMAT:
+            texts = json.loads((stream.metadata() or {}).get(KEY, "{}"))
+            if not isinstance(texts, dict) or texts.pop("format", None) != FORMAT:
                 raise StudyError(f"{path.name} is not a checkpoint of this program.", remedy)
-            return {name: stream.get_tensor(name) for name in stream.keys()}, {  # noqa: SIM118 (not a dict)
-                name: json.loads(value) for name, value in texts.items()
-            }
+            return {name: stream.get_tensor(name) for name in stream.keys()}, texts  # noqa: SIM118 (not a dict)
     except (OSError, SafetensorError, ValueError) as error:
         raise StudyError(f"{path.name} cannot be read as a checkpoint: {error}.", remedy) from None
 

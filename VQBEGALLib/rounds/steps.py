@@ -57,7 +57,9 @@ def select(material: Material, name: str, *, device: torch.device, reporter: Rep
     left = config.rounds.total_budget - len(examples)
     if left <= 0 or not pool:
         reason = "The annotation budget is spent." if left <= 0 else "No slice is left to annotate."
-        remedy = "The newest round's network is the result; raise total_budget in study.json, or add cases, to go on."
+        remedy = (
+            "The newest round's network is the result; raise total_budget (`vqbegal study set`) or add cases to go on."
+        )
         raise StudyError(reason, remedy)
     index = len(rounds)
     chosen = name if index else config.rounds.cold_start

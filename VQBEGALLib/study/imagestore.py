@@ -53,6 +53,7 @@ def import_subjects(members: Sequence[NewSubject], folder: Path, reporter: Repor
             ):
                 if image is not None:
                     records[which], grid = _import_image(image, folder, f"{CASES}/{member.name}/{which}")
+                    _check_contrast(image, grid)
                     if labels is not None:
                         target = f"{CASES}/{member.name}/{which}_reference.nii.gz"
                         records[f"{which}_reference"] = _import_reference(labels, grid, folder, target)
@@ -128,6 +129,12 @@ def _import_image(path: Path, folder: Path, stem: str) -> tuple[ImageRecord, Vol
         volume, source = read_volume(path), {"file": path.name}
     write_volume(folder / relative, volume)
     return _record(folder, relative, volume, source), volume
+
+
+def _check_contrast(path: Path, volume: Volume) -> None:
+    """Refuse an image that shows nothing, before a study is built on it."""
+    if volume.voxels.min() == volume.voxels.max():
+        raise InputError(f"{path} has the same value everywhere.", "Check that the right series was exported.")
 
 
 def _import_reference(path: Path, grid: Volume, folder: Path, relative: str) -> ImageRecord:

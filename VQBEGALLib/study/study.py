@@ -238,21 +238,28 @@ class Study:
                 changed = changed.with_status(case, slice, status)
             self.save_round(changed)
 
-    def set_seed(self, seed: int) -> None:
-        """Change the seed of every draw; only before round 0 is selected.
+    def configure(self, changes: Mapping[str, object]) -> None:
+        """Change settings by name; those that shaped the rounds there are stay as they are.
+
+        Args:
+            changes: as for :meth:`VQBEGALLib.config.Config.replace`.
 
         Raises:
-            InputError: the seed is out of range.
-            StudyError: rounds were drawn with the old one.
+            InputError: an unknown setting or a value that does not fit.
+            StudyError: there are rounds, and the change touches the seed, slices or network that they rest on.
             StorageError: the disk is full or refuses.
         """
-        with self._change("set the seed"):
-            if self.rounds():
+        with self._change("change settings"):
+            config = self.config.replace(changes)
+            fixed = [
+                name for name in ("seed", "slices", "network") if getattr(config, name) != getattr(self.config, name)
+            ]
+            if fixed and self.rounds():
                 raise StudyError(
-                    f"The study's rounds were drawn with seed {self.config.seed}.",
-                    "Create another study for another seed.",
+                    f"The study's rounds rest on its settings of {', '.join(fixed)}.",
+                    "Create another study for other settings; those of training, rounds and inference can be changed.",
                 )
-            write_state(self.folder, self.config.replace({"seed": seed}), self.subjects)
+            write_state(self.folder, config, self.subjects)
             self._load()
 
     def ledger(self) -> dict[str, Any]:

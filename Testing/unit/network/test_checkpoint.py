@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from VQBEGALLib.config import Config, preset
 from VQBEGALLib.errors import StorageError, StudyError
 from VQBEGALLib.network import build
-from VQBEGALLib.network.storage import FORMAT, load_model, load_tensors, save_model, save_tensors
+from VQBEGALLib.network.storage import FORMAT, KEY, load_model, load_tensors, save_model, save_tensors
 
 SMALL = {"size": 32, "base_channels": 4, "stages": 3, "codes": 16, "code_dim": 8}
 
@@ -137,7 +137,7 @@ def test_a_pickle_is_refused_and_not_run(path: Path, write: object) -> None:
     assert mark.exists()
 
 
-@pytest.mark.parametrize("metadata", [None, {"format": "pt"}, {"format": "vqbegal-0"}])
+@pytest.mark.parametrize("metadata", [None, {"format": "pt"}, {KEY: "[]"}, {KEY: '{"format": 0}'}])
 def test_another_programs_safetensors(path: Path, metadata: dict[str, str] | None) -> None:
     save_file({"weight": torch.zeros(3)}, path, metadata)
     assert "not a checkpoint of this program" in refused(path).problem
@@ -146,7 +146,7 @@ def test_another_programs_safetensors(path: Path, metadata: dict[str, str] | Non
 @pytest.mark.parametrize("text", ["{", "null", '{"seed": -1}', '{"network": {"stages": "x"}}', '{"other": 1}'])
 def test_a_configuration_that_makes_no_sense(path: Path, config: Config, text: str) -> None:
     weights = {name: tensor.contiguous() for name, tensor in build(config.network, seed=0).state_dict().items()}
-    save_file({name: tensor.clone() for name, tensor in weights.items()}, path, {"format": FORMAT, "config": text})
+    save_file({name: tensor.clone() for name, tensor in weights.items()}, path, {KEY: f'{{"format": {FORMAT}, "config": {text}}}'})
     refused(path)
 
 
@@ -174,4 +174,12 @@ def test_what_is_stored_is_plain_text_and_numbers(path: Path, config: Config) ->
     save_model(path, build(config.network, seed=0), config)
     data = path.read_bytes()
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    assert json.loads(header["__metadata__"]["config"]) == config.to_json()
+    assert json.loads(header["__metadata__"][KEY]) == {"format": FORMAT, "config": config.to_json()}
+
+
+def test_equal_contents_make_equal_files(path: Path, config: Config) -> None:
+    save_tensors(path, {"weight": torch.zeros(3)}, step=1, seconds=2.0, history=[], running={}, purpose="x")
+    first = path.read_bytes()
+    for _ in range(5):
+        save_tensors(path, {"weight": torch.zeros(3)}, step=1, seconds=2.0, history=[], running={}, purpose="x")
+        assert path.read_bytes() == first

@@ -16,7 +16,7 @@ import SimpleITK
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from VQBEGALLib.config import preset
+from VQBEGALLib.config import Config, preset
 from VQBEGALLib.errors import (
     CancelledError,
     InputError,
@@ -642,3 +642,19 @@ def test_a_round_goes_through_text_unchanged(study):
     study.save_round(Round(0, "random", (Request(0, "a", 1, score=1 / 3),)))
     assert study.rounds()[0].requests[0].score == 1 / 3
     assert read_volume(study.image_path("a")).shape == SHAPE
+
+
+def test_settings_of_rounds_can_be_changed_and_those_that_rounds_rest_on_only_before_them(tmp_path, cohort):
+    study = Study.create(tmp_path / "study", Config(), cohort)
+    study.configure({"seed": 7, "size": "64", "total_budget": 3})
+    found = Study.open(study.folder).config
+    assert (found.seed, found.slices.size, found.rounds.total_budget) == (7, 64, 3)
+    study.save_round(Round(0, "random"))
+    study.configure({"total_budget": 900, "routing": "soft"})
+    assert Study.open(study.folder).config.rounds.total_budget == 900
+    for change in ({"seed": 8}, {"size": 128}, {"codes": 8}):
+        with pytest.raises(StudyError, match="rest on"):
+            study.configure(change)
+    assert Study.open(study.folder).config.seed == 7
+    with pytest.raises(InputError):
+        study.configure({"no_such_setting": 1})
