@@ -146,7 +146,8 @@ def test_another_programs_safetensors(path: Path, metadata: dict[str, str] | Non
 @pytest.mark.parametrize("text", ["{", "null", '{"seed": -1}', '{"network": {"stages": "x"}}', '{"other": 1}'])
 def test_a_configuration_that_makes_no_sense(path: Path, config: Config, text: str) -> None:
     weights = {name: tensor.contiguous() for name, tensor in build(config.network, seed=0).state_dict().items()}
-    save_file({name: tensor.clone() for name, tensor in weights.items()}, path, {KEY: f'{{"format": {FORMAT}, "config": {text}}}'})
+    metadata = {KEY: f'{{"format": {FORMAT}, "config": {text}}}'}
+    save_file({name: tensor.clone() for name, tensor in weights.items()}, path, metadata)
     refused(path)
 
 
