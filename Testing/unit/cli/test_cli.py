@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -221,7 +222,7 @@ def test_5_another_process_is_writing(call, start, create, cohort, tmp_path):
     study, stop = tmp_path / "study", tmp_path / "stop"
     assert call("study", "create", study, *create(cohort, steps=100000)).code == 0
     with start("run", study, "--events", "json", "--cancel-file", stop, *CPU) as writer:
-        wait_for(writer, "train")
+        wait_for(writer, "progress", "train")
         told = call("train", study, *CPU)
         assert told.code == 5 and one_sentence(told)
         assert f"process {writer.pid}" in told.err and "(run, since" in told.err
@@ -321,32 +322,35 @@ def test_the_readme_shows_every_exit_code_of_the_help(call):
 # Cancelling ----------------------------------------------------------------------------------------------------
 
 
-def wait_for(process: subprocess.Popen[str], stage: str) -> None:
-    """Read events until a stage has begun to move."""
+def wait_for(process: subprocess.Popen[str], kind: str, stage: str) -> dict[str, Any]:
+    """Read events until one of a kind and stage comes, and return it."""
     assert process.stdout is not None
     for line in process.stdout:
-        event = json.loads(line)
-        if event["event"] == "progress" and event["stage"] == stage:
-            return
-    raise AssertionError(f"no {stage}")
+        event: dict[str, Any] = json.loads(line)
+        if event["event"] == kind and event["stage"] == stage:
+            return event
+    raise AssertionError(f"no {kind} of {stage}")
 
 
 @pytest.mark.parametrize("by", ["file", "signal"])
 def test_130_a_run_stops_between_two_steps_and_can_go_on(start, call, create, cohort, tmp_path, by):
     study, stop = tmp_path / "study", tmp_path / "stop"
-    assert call("study", "create", study, *create(cohort, steps=150, checkpoint_seconds=0.1)).code == 0
-    with start("run", study, "--rounds", "1", "--events", "json", "--cancel-file", stop, *CPU) as process:
-        wait_for(process, "train")
+    assert call("study", "create", study, *create(cohort, steps=100_000, checkpoint_seconds=0.1)).code == 0
+    args = ("run", study, "--rounds", "1", "--resume", "--events", "json", "--cancel-file", stop, *CPU)
+    with start(*args) as process:
+        wait_for(process, "progress", "train")
         stop.touch() if by == "file" else process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=120)  # far less than the training would take
     assert process.returncode == 130 and not err
     assert json.loads(out.splitlines()[-1])["code"] == 130
     assert call("check", study).code == 0
     rounds = Study.open(study).rounds()
     assert len(rounds) == 1 and not rounds[0].trained
-    told = call("run", study, "--rounds", 1, "--resume", "--events", "json", *CPU)
-    assert told.code == 0
-    began = next(event for event in told.events if event["event"] == "stage" and event["stage"] == "train")
+    stop.unlink(missing_ok=True)
+    with start(*args) as process:
+        began = wait_for(process, "stage", "train")
+        stop.touch()
+        process.communicate(timeout=120)
     assert began["done"] > 0, "the training goes on from its checkpoint"
 
 

@@ -665,5 +665,5 @@ def test_networks_hold_their_settings_and_nothing_that_runs(make):
     study = make()
     go(study, rounds=1)
     with safe_open(study.folder / "rounds" / "000" / "model.safetensors", framework="np") as stream:
-        assert json.loads(stream.metadata()["config"]) == study.config.to_json()
+        assert json.loads(stream.metadata()["vqbegal"])["config"] == study.config.to_json()
     assert not (study.folder / "rounds" / "000" / "training.safetensors").exists()
