@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -34,6 +35,24 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("a disk of a few KiB can be mounted only by the superuser on Linux")
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.fixture(scope="session")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four small phantoms of 14 CT slices in folders by kind: s0 and s1 to train, s2 to validate, s3 to test."""
+    from VQBEGALLib.volumes import write_volume
+    from VQBEGALLib.volumes.phantom import make_subject
+
+    folder = tmp_path_factory.mktemp("cohort")
+    for number in range(4):
+        subject = make_subject(number, ct_size=48, ct_slices=14, mr_size=48, mr_slices=10)
+        volumes = {"ct": subject.ct, "mr": subject.mr, "ct_liver": subject.ct_labels, "mr_liver": subject.mr_labels}
+        for kind, volume in volumes.items():
+            (folder / kind).mkdir(exist_ok=True)
+            write_volume(folder / kind / f"s{number}.nii.gz", volume)
+    split = {"train": ["s0", "s1"], "validation": ["s2"], "test": ["s3"]}
+    (folder / "split.json").write_text(json.dumps(split), encoding="utf-8")
+    return folder
 
 
 TINY = {

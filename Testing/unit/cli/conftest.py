@@ -17,8 +17,6 @@ import pytest
 
 from VQBEGALLib.cli import main
 from VQBEGALLib.study import Study
-from VQBEGALLib.volumes import write_volume
-from VQBEGALLib.volumes.phantom import make_subject
 
 ROOT = Path(__file__).parents[3]
 SETTINGS = {
@@ -34,7 +32,6 @@ SETTINGS = {
     "round_budget": 4,
     "plateau_rounds": 0,
 }
-SPLIT = {"train": ["s0", "s1"], "validation": ["s2"], "test": ["s3"]}
 
 
 @dataclass(frozen=True)
@@ -62,20 +59,6 @@ def arguments(cohort: Path, **changes: object) -> list[str]:
         *("--split", str(cohort / "split.json")),
         *(word for name, value in settings.items() for word in ("--set", f"{name}={value}")),
     ]
-
-
-@pytest.fixture(scope="session")
-def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four small phantoms: two for training, one for validation, one for testing."""
-    folder = tmp_path_factory.mktemp("cohort")
-    for number in range(4):
-        subject = make_subject(number, ct_size=48, ct_slices=14, mr_size=48, mr_slices=10)
-        volumes = {"ct": subject.ct, "mr": subject.mr, "ct_liver": subject.ct_labels, "mr_liver": subject.mr_labels}
-        for kind, volume in volumes.items():
-            (folder / kind).mkdir(exist_ok=True)
-            write_volume(folder / kind / f"s{number}.nii.gz", volume)
-    (folder / "split.json").write_text(json.dumps(SPLIT), encoding="utf-8")
-    return folder
 
 
 @pytest.fixture

@@ -15,8 +15,6 @@ import pytest
 from VQBEGALLib.config import preset
 from VQBEGALLib.study import Study
 from VQBEGALLib.study.cohort import gather
-from VQBEGALLib.volumes import write_volume
-from VQBEGALLib.volumes.phantom import make_subject
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="killing needs fork")
 
@@ -36,19 +34,6 @@ SETTINGS = {
     "checkpoint_seconds": 0,
 }
 Live = Callable[[list[str], "float | None"], int]
-
-
-@pytest.fixture(scope="module")
-def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three small phantoms: one for training, one for validation, one for testing."""
-    folder = tmp_path_factory.mktemp("cohort")
-    for number in range(3):
-        subject = make_subject(number, ct_size=48, ct_slices=14, mr_size=48, mr_slices=10)
-        volumes = {"ct": subject.ct, "mr": subject.mr, "ct_liver": subject.ct_labels, "mr_liver": subject.mr_labels}
-        for kind, volume in volumes.items():
-            (folder / kind).mkdir(exist_ok=True)
-            write_volume(folder / kind / f"s{number}.nii.gz", volume)
-    return folder
 
 
 @pytest.fixture
@@ -77,7 +62,11 @@ def live() -> Iterator[Live]:
 def make_study(folder: Path, cohort: Path) -> Study:
     """Create a study of the phantoms."""
     members = gather(
-        cohort / "ct", cohort / "mr", primary_labels=cohort / "ct_liver", auxiliary_labels=cohort / "mr_liver", seed=1
+        cohort / "ct",
+        cohort / "mr",
+        primary_labels=cohort / "ct_liver",
+        auxiliary_labels=cohort / "mr_liver",
+        split=cohort / "split.json",
     )
     return Study.create(folder, preset("small", SETTINGS), members)
 

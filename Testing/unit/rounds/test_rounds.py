@@ -36,8 +36,6 @@ from VQBEGALLib.rounds.run import plateaued, stop_reason
 from VQBEGALLib.study import Study
 from VQBEGALLib.study.cohort import gather
 from VQBEGALLib.study.records import Round
-from VQBEGALLib.volumes import write_volume
-from VQBEGALLib.volumes.phantom import make_subject
 
 CPU = torch.device("cpu")
 QUIET = Reporter()
@@ -57,21 +55,6 @@ SETTINGS = {
     "plateau_rounds": 0,
 }
 Make = Callable[..., Study]
-
-
-@pytest.fixture(scope="module")
-def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four small phantoms: two for training, one for validation, one for testing."""
-    folder = tmp_path_factory.mktemp("cohort")
-    for number in range(4):
-        subject = make_subject(number, ct_size=40, ct_slices=SLICES, mr_size=40, mr_slices=10)
-        volumes = {"ct": subject.ct, "mr": subject.mr, "ct_liver": subject.ct_labels, "mr_liver": subject.mr_labels}
-        for kind, volume in volumes.items():
-            (folder / kind).mkdir(exist_ok=True)
-            write_volume(folder / kind / f"s{number}.nii.gz", volume)
-    split = {"train": ["s0", "s1"], "validation": ["s2"], "test": ["s3"]}
-    (folder / "split.json").write_text(json.dumps(split), encoding="utf-8")
-    return folder
 
 
 @pytest.fixture
@@ -570,7 +553,7 @@ def test_a_noisy_oracle_errs_alike_every_time(make):
 
 def test_two_cases_with_the_same_contour_are_disturbed_differently(make):
     study = make()
-    contour = np.repeat(disc(40, 12)[None], SLICES, axis=0)
+    contour = np.repeat(disc(48, 12)[None], SLICES, axis=0)
     first = choose(study).requests[0]
     alike = [replace(first, rank=rank, case=case, slice=5, partner=None, partner_slice=None) for rank, case in PLACES]
     round_ = Round(0, "random", tuple(alike))
