@@ -85,7 +85,7 @@ def test_s_high_moves_every_decoder_weight_and_nothing_else(
 def test_s_high_does_not_initialise_the_codebook(
     small: Callable[..., Config], make_batch: Callable[..., Batch], started: Callable[[Config], VQBEGAL]
 ) -> None:
-    config = small()
+    config = small(routing="strict")
     model = started(config)
     model.codebook.initialised.fill_(False)
     step(model, make_batch([HIGH] * 4), config)
@@ -141,7 +141,7 @@ def test_a_mixed_batch_moves_everything(
 def test_in_a_mixed_batch_only_s_low_reaches_codebook_and_discriminator(
     update: str, small: Callable[..., Config], make_batch: Callable[..., Batch], started: Callable[[Config], VQBEGAL]
 ) -> None:
-    config = small(codebook_update=update, revive_after=0.0)
+    config = small(codebook_update=update, revive_after=0.0, routing="strict")
     batch = make_batch([HIGH, LOW, HIGH, LOW])
     results = []
     for seed in (0, 1):
@@ -198,7 +198,7 @@ class Decoding:
 def decoding(
     small: Callable[..., Config], make_batch: Callable[..., Batch], started: Callable[[Config], VQBEGAL]
 ) -> Callable[[list[Role], float], Decoding]:
-    config = small()
+    config = small(routing="strict")
     return lambda roles, rate: Decoding(started(config), make_batch([SEED] * 4), roles, rate)
 
 

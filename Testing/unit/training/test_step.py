@@ -101,7 +101,7 @@ def test_an_unlabelled_auxiliary_slice_is_not_taken_for_empty(small: Small, star
 def test_both_slices_of_a_pair_follow_its_route(
     small: Small, started: Started, make_batch: Make, roles: list[Role]
 ) -> None:
-    config = small(supervise="both", weight_commit=0.0, weight_vq=0.0, weight_disc=0.0)
+    config = small(supervise="both", routing="strict", weight_commit=0.0, weight_vq=0.0, weight_disc=0.0)
     model = started(config)
     loss_of(model, make_batch(roles), config).total.backward()
     decoder = [weight.grad is not None for weight in model.decoder.parameters()]
