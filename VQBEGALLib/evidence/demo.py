@@ -24,7 +24,7 @@ SETTINGS: dict[str, object] = {
     "base_channels": 12,
     "codes": 256,
     "code_dim": 32,
-    "steps": 200,
+    "steps": 150,
     "learning_rate": 1e-2,
     "batch_size": 12,
     "unlabelled_per_step": 4,
