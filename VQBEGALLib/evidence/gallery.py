@@ -102,7 +102,7 @@ def chosen(source: Source) -> Section:
     scored = [item for item in asked if (round_folder(source.study.folder, item.index) / SCORES).is_file()]
     shown = scored[-1] if scored else asked[-1]
     word = "entropy" if shown.strategy in ("vq_begal", "egal") else "score"
-    section.text.append(_explained(shown, word))
+    section.text.append(_explained(shown, word, joint=source.study.config.training.routing == "joint"))
     section.strip = True
     section.legend = [
         (ROLE_COLOURS[role], ROLE_WORDS[role])
@@ -121,7 +121,7 @@ def chosen(source: Source) -> Section:
     return section
 
 
-def _explained(shown: Round, word: str) -> str:
+def _explained(shown: Round, word: str, *, joint: bool) -> str:
     count = len(shown.requests)
     some = f"the first {THUMBNAILS} of the {count}" if count > THUMBNAILS else f"the {count}"
     text = f"Shown are {some} slices of round {shown.index} ({shown.strategy}), as the network sees them, with partner."
@@ -129,6 +129,10 @@ def _explained(shown: Round, word: str) -> str:
         text += (
             " Entropy is the discriminator's doubt about the modality: high where both modalities look alike to the "
             "network, low where they differ."
+        )
+    if joint and any(item.role != "all" for item in shown.requests):
+        text += (
+            " With joint routing every slice trains the whole network; the colours tell the two ends of the entropy."
         )
     return text
 
