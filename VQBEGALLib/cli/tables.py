@@ -127,7 +127,7 @@ def requests(study: Study, round_: Round, *, as_json: bool) -> Result:
     data = round_.to_json()
     lines = [
         f"Round {round_.index} asks for {len(round_.requests)} slices ({round_.strategy}), counted from 0:",
-        f"{'rank':>4}  {'case':<20} {'slice':>5}  {'partner':<20} {'slice':>5}  {'score':>10}  trains",
+        f"{'rank':>4}  {'case':<20} {'slice':>5}  {'partner':<20} {'slice':>5}  {'score':>10}  role",
     ]
     for item in round_.requests:
         score = "" if item.score is None else f"{item.score:.3g}"
