@@ -24,30 +24,27 @@ def modality_entropy(context: Context) -> Scores:
 
     A discriminator of ordered pairs cannot see one slice alone: there a blank slice takes the partner's place.
     """
-    return score_pairs(
-        context.trained_model(),
-        context.pool,
-        context.reader,
-        entropies,
-        device=context.device,
-        reporter=context.reporter,
-    )
+    return _over_pool(context, entropies)
 
 
 def foreground_fraction(context: Context) -> Scores:
     """Return the share of each primary slice that the network takes for the organ, (N,) in [0, 1]."""
-    return score_pairs(
-        context.trained_model(),
-        context.pool,
-        context.reader,
-        _foreground,
-        device=context.device,
-        reporter=context.reporter,
-    )
+    return _over_pool(context, _foreground)
 
 
 Measure = Callable[[VQBEGAL, Tensor, Tensor, Tensor], Tensor]
 """(model, x_c (B, 1, H, W), x_m (B, 1, H, W), present (B,)) → one value a pair, (B,)."""
+
+
+def _over_pool(context: Context, measure: Measure) -> Scores:
+    return score_pairs(
+        context.trained_model(),
+        context.pool,
+        context.reader,
+        measure,
+        device=context.device,
+        reporter=context.reporter,
+    )
 
 
 def score_pairs(
