@@ -68,6 +68,9 @@ TORCH_ROOMS = {"network", "training", "selection", "inference", "related", "roun
 REPORT_ONLY = {"matplotlib", "jinja2"}
 LIGHT_MODULES = ["", ".config", ".volumes", ".slices", ".study", ".metrics", ".cli"]
 
+ON_REQUEST = {"SimpleITK", "nibabel", "pydicom", "scipy", "filelock", "safetensors", "tqdm", "torch", "matplotlib"}
+OPENED_IN_THE_APPLICATION = ["config", "errors", "events", "slices", "storage", "study", "study.cohort", "volumes"]
+
 FILES = sorted(LIBRARY.rglob("*.py"))
 
 
@@ -179,6 +182,13 @@ def test_torch_stays_unloaded_until_it_is_needed(module):
     if not (stem.is_dir() or stem.with_suffix(".py").exists()):
         pytest.skip(f"{LIBRARY.name}{module} does not exist")
     code = f"import sys, {LIBRARY.name}{module}; sys.exit(sorted({{'torch', 'matplotlib'}} & set(sys.modules)) or 0)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_study_opens_where_only_numpy_is_installed():
+    modules = ", ".join(f"{LIBRARY.name}.{name}" for name in OPENED_IN_THE_APPLICATION)
+    code = f"import sys, {modules}; sys.exit(sorted({ON_REQUEST!r} & set(sys.modules)) or 0)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
 

@@ -14,11 +14,15 @@ from VQBEGALLib.volumes.writing import WRITABLE
 
 
 def subjects(options: argparse.Namespace) -> list[NewSubject]:
-    """Return the subjects that folders or a table name."""
+    """Return the subjects that folders or a table name; none where neither is given."""
     seed = getattr(options, "seed", 0)
     folders = {name: getattr(options, name) for name in ("auxiliary", "primary_labels", "auxiliary_labels", "split")}
-    if options.table is None:
+    if options.primary is not None:
         return gather(options.primary, **folders, seed=seed)
+    if options.table is None:
+        if any(folders.values()):
+            raise InputError("--primary is missing.", "Give the volumes to segment too, or leave out all files.")
+        return []
     if any(folders.values()):
         raise InputError(
             "--table names all files itself.",

@@ -121,10 +121,14 @@ def _study(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     group = commands.add_parser("study", help="Create a study, or add cases to one.", description=STUDY)
     parts = group.add_subparsers(metavar="ACTION", required=True, title="actions")
     create = _add(
-        parts, "create", "study_create", "Create a study: volumes are checked and copied, the originals stay untouched."
+        parts,
+        "create",
+        "study_create",
+        "Create a study: volumes are checked and copied, the originals stay untouched. Without --primary and "
+        "--table it has no cases yet; `study add` adds them.",
     )
     create.add_argument("study", type=Path, metavar="STUDY", help="folder to make; must not exist yet, or be empty")
-    _cohort(create)
+    _cohort(create, required=False)
     create.add_argument(
         "--preset",
         choices=tuple(PRESETS),
@@ -142,14 +146,14 @@ def _study(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     create.add_argument("--seed", type=SEED, default=0, metavar="N", help="fixes every draw of the study; default 0")
     add = _add(parts, "add", "study_add", "Add cases to a study; those that it has stay as they are.")
     add.add_argument("study", type=Path, metavar="STUDY")
-    _cohort(add)
+    _cohort(add, required=True)
     change = _add(parts, "set", "study_set", "Change settings of a study, for example to raise total_budget.")
     change.add_argument("study", type=Path, metavar="STUDY")
     change.add_argument("assignments", nargs="+", metavar="KEY=VALUE", help="settings as in docs/settings.md")
 
 
-def _cohort(parser: argparse.ArgumentParser) -> None:
-    source = parser.add_mutually_exclusive_group(required=True)
+def _cohort(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    source = parser.add_mutually_exclusive_group(required=required)
     source.add_argument(
         "--primary", type=Path, metavar="DIR", help="volumes to segment: files, or DICOM series folders"
     )

@@ -16,13 +16,12 @@ from VQBEGALLib.evidence.section import Card, Section, Source, dice_by_case
 from VQBEGALLib.metrics import dice
 from VQBEGALLib.slices import SliceFrame, SlicePair
 from VQBEGALLib.study.records import Request, Round, Split
-from VQBEGALLib.study.roundstore import round_folder
+from VQBEGALLib.study.roundstore import SCORES, round_folder
 
 CASES = 3
 """Cases whose segmentation is shown."""
 THUMBNAILS = 12
 """Chosen slices that are shown."""
-SCORES = "scores.csv"
 
 
 def segmentations(source: Source) -> Section:

@@ -13,7 +13,7 @@ from VQBEGALLib.events import Reporter
 from VQBEGALLib.rounds.annotation import Oracle
 from VQBEGALLib.rounds.evaluation import Auxiliary, evaluate
 from VQBEGALLib.rounds.material import Material
-from VQBEGALLib.rounds.steps import load_round, select, train_round
+from VQBEGALLib.rounds.steps import load_round, require_cases, select, train_round
 from VQBEGALLib.selection import strategy
 from VQBEGALLib.study import Study
 from VQBEGALLib.study.records import Round, Split
@@ -41,10 +41,12 @@ def run(
     Raises:
         InputError: no such strategy, no round asked for, or a training case without reference labels; nothing has
             been changed then.
+        StudyError: there is no training case.
     """
     strategy(strategy_name)
     if rounds < 1:
         raise InputError(f"A run of {rounds} rounds does nothing.", "Ask for at least one round.")
+    require_cases(study)
     oracle.check(study)
     with study.writing("run"):
         material = Material(study, reporter)

@@ -23,12 +23,8 @@ from VQBEGALLib.storage import write_bytes
 from VQBEGALLib.study import Study
 from VQBEGALLib.study.checking import Finding
 from VQBEGALLib.study.records import Request, Round
-from VQBEGALLib.study.roundstore import round_folder
+from VQBEGALLib.study.roundstore import CHECKPOINT, MODEL, SCORES, round_folder
 from VQBEGALLib.training import train
-
-MODEL = "model.safetensors"
-CHECKPOINT = "training.safetensors"
-SCORES = "scores.csv"
 
 
 def select(material: Material, name: str, *, device: torch.device, reporter: Reporter) -> Round:
@@ -43,7 +39,8 @@ def select(material: Material, name: str, *, device: torch.device, reporter: Rep
         reporter: receives progress.
 
     Raises:
-        StudyError: the last round is not trained, the budget is spent, or no slice is left.
+        StudyError: there is no training case, the last round is not trained, the budget is spent, or no slice is
+            left.
         InputError: there is no such strategy.
     """
     study, config = material.study, material.config
@@ -52,6 +49,7 @@ def select(material: Material, name: str, *, device: torch.device, reporter: Rep
         raise StudyError(
             f"Round {rounds[-1].index} is not trained yet.", "Annotate its slices and train before the next round."
         )
+    require_cases(study)
     examples = material.examples()
     pool = material.unlabelled(examples)
     left = config.rounds.total_budget - len(examples)
@@ -90,12 +88,13 @@ def train_round(material: Material, *, device: torch.device, reporter: Reporter)
     An interrupted training goes on from its checkpoint.
 
     Raises:
-        StudyError: there is no round.
+        StudyError: there is no training case or no round.
         InputError: no slice is labelled.
         OutOfMemoryError: the device has too little memory.
         CancelledError: a person asked to stop; the checkpoint stays.
     """
     study, config = material.study, material.config
+    require_cases(study)
     rounds = study.rounds()
     if not rounds:
         raise StudyError("The study has no round yet.", "Select the first slices with `vqbegal next`.")
@@ -115,6 +114,7 @@ def train_round(material: Material, *, device: torch.device, reporter: Reporter)
         checkpoint=folder / CHECKPOINT,
         initial=load_round(study, round_.index - 1)[0] if warm else None,
     )
+    study.drop_predictions(round_.index)
     save_model(folder / MODEL, trained.model, config)
     figures = {
         "labelled": len(examples),
@@ -127,6 +127,16 @@ def train_round(material: Material, *, device: torch.device, reporter: Reporter)
     (folder / CHECKPOINT).unlink(missing_ok=True)
     study.log({"event": "trained", "round": round_.index, "labelled": len(examples), "seconds": trained.seconds})
     return round_
+
+
+def require_cases(study: Study) -> None:
+    """Make sure that there is something to annotate and train on.
+
+    Raises:
+        StudyError: no subject of the training split has a primary image.
+    """
+    if not study.cases("train"):
+        raise StudyError("The study has no training case yet.", "Add one with `vqbegal study add`.")
 
 
 def load_round(study: Study, index: int) -> tuple[VQBEGAL, Path]:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from VQBEGALLib.config import Modality, SliceSettings
 from VQBEGALLib.errors import InputError
@@ -45,6 +44,8 @@ class PlaneGrid:
 
     def to_grid(self, planes: npt.NDArray[np.float32], *, fill: float = 0.0) -> Images:
         """Resample planes (N, R, C) to (N, H, W): Gaussian against aliasing, then linear; outside is ``fill``."""
+        from scipy import ndimage  # takes longer to load than all else here
+
         out = np.empty((len(planes), self.size, self.size), np.float32)
         sigma = [max(0.0, (each - 1) / 2) for each in self.step]  # scikit-image's resize takes the same
         for plane, target in zip(planes, out, strict=True):
@@ -63,6 +64,8 @@ class PlaneGrid:
 
     def to_plane(self, images: Images) -> npt.NDArray[np.float32]:
         """Resample (N, H, W) back to planes (N, R, C), linear; outside the grid is 0."""
+        from scipy import ndimage
+
         out = np.empty((len(images), *self.plane), np.float32)
         inverse = [1 / each for each in self.step]
         offset = [-start / each for start, each in zip(self.offset, self.step, strict=True)]

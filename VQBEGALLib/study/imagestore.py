@@ -74,6 +74,7 @@ def add_subjects(members: Sequence[NewSubject], study: Path, reporter: Reporter)
     try:
         make_folder(aside)
         subjects = import_subjects(members, aside, reporter)
+        make_folder(study / CASES)
         with storing(study / CASES):
             for name in subjects:
                 shutil.rmtree(study / CASES / name, ignore_errors=True)

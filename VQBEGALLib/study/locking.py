@@ -10,10 +10,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
 
-from filelock import FileLock, Timeout
-
 from VQBEGALLib.errors import StudyError, StudyLockedError
 from VQBEGALLib.storage import read_json, storing, write_json
+from VQBEGALLib.volumes.libraries import library
 
 LOCK = "lock"
 HOLDER = "lock.json"
@@ -35,7 +34,8 @@ class StudyLock:
     def __init__(self, folder: Path, what: str = "write") -> None:
         self._folder = folder
         self._what = what
-        self._lock = FileLock(str(folder / LOCK), thread_local=False)
+        self._filelock = library("filelock", needed_by="writing to a study")
+        self._lock = self._filelock.FileLock(str(folder / LOCK), thread_local=False)
 
     @property
     def held(self) -> bool:
@@ -48,7 +48,7 @@ class StudyLock:
         with storing(self._folder / LOCK):
             try:
                 self._lock.acquire(timeout=0)
-            except Timeout:
+            except self._filelock.Timeout:
                 raise self._refusal() from None
         try:
             since = datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -1,7 +1,10 @@
-"""The rounds of a study: ``rounds/NNN/round.json``, numbered from 0 without a gap."""
+"""The rounds of a study: ``rounds/NNN/round.json``, numbered from 0 without a gap, and what lies beside it."""
 
 from __future__ import annotations
 
+import csv
+import math
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -14,6 +17,12 @@ from VQBEGALLib.study.records import ImageRecord, Round, Subject
 
 ROUNDS = "rounds"
 ROUND_FILE = "round.json"
+SCORES = "scores.csv"
+"""Value of every slice of the pool that the round was chosen from."""
+MODEL = "model.safetensors"
+"""The network that the round trained."""
+CHECKPOINT = "training.safetensors"
+"""Where an interrupted training goes on from."""
 
 
 def round_folder(study: Path, index: int) -> Path:
@@ -27,7 +36,7 @@ def read_rounds(study: Path, subjects: Mapping[str, Subject]) -> list[Round]:
     Raises:
         StudyError: a round is damaged or missing, or asks for a slice that the study does not have.
     """
-    names = sorted((path.parent.name for path in (study / ROUNDS).glob(f"*/{ROUND_FILE}")), key=_number)
+    names = sorted((path.parent.name for path in (study / ROUNDS).glob(f"*/{ROUND_FILE}")), key=_order)
     rounds = []
     for index, name in enumerate(names):
         where = f"{ROUNDS}/{name}/{ROUND_FILE}"
@@ -80,5 +89,46 @@ def _slices(image: ImageRecord) -> int:
     return SliceFrame.of(grid_of(image)).count
 
 
-def _number(name: str) -> tuple[int, str]:
+def read_scores(study: Path, index: int) -> dict[str, dict[int, float]]:
+    """Read the scores of the pool that a round was chosen from, by case and slice; nothing where there are none.
+
+    Raises:
+        StudyError: the table is damaged.
+    """
+    found: dict[str, dict[int, float]] = defaultdict(dict)
+    for case, number, value in read_table(round_folder(study, index) / SCORES, "score"):
+        found[case][number] = value
+    return dict(found)
+
+
+def read_table(path: Path, column: str) -> list[tuple[str, int, float]]:
+    """Read a table of slices: case (empty where the table is of one), slice and the number in a column of each row.
+
+    A missing file has no rows.
+
+    Raises:
+        StudyError: the table cannot be read, or a slice or number in it is none.
+    """
+    rows = []
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            for row in csv.DictReader(stream, strict=True):
+                number, value = int(row["slice"]), float(row[column])
+                if number < 0 or not math.isfinite(value):
+                    raise ValueError(column)
+                rows.append((row.get("case") or "", number, value))
+    except FileNotFoundError:
+        return []
+    except (OSError, KeyError, TypeError, ValueError, csv.Error):
+        raise StudyError(f"{path} cannot be read as a table of slices.", REMEDY) from None
+    return rows
+
+
+def numbered(folder: Path) -> list[tuple[int, Path]]:
+    """Return the folders of rounds with their numbers, in order."""
+    found = [(_order(path.name)[0], path) for path in folder.glob("*")]
+    return sorted((index, path) for index, path in found if index >= 0)
+
+
+def _order(name: str) -> tuple[int, str]:
     return (int(name), name) if name.isdecimal() else (-1, name)

@@ -13,37 +13,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from VQBEGALLib.config import Config
-from VQBEGALLib.errors import InputError, StudyError
+from VQBEGALLib.errors import StudyError
 from VQBEGALLib.events import Reporter
-from VQBEGALLib.storage import append_line, inside, make_folder
-from VQBEGALLib.study import checking, imagestore, labelstore, ledger, roundstore
+from VQBEGALLib.storage import append_line, make_folder
+from VQBEGALLib.study import imagestore, labelstore, predictionstore, roundstore
 from VQBEGALLib.study.labelstore import Labels
 from VQBEGALLib.study.locking import StudyLock
 from VQBEGALLib.study.membership import NewSubject, check_names, check_patients, check_trainable, checked
-from VQBEGALLib.study.records import ImageRecord, Round, Split, Status, Subject, Which
-from VQBEGALLib.study.studyfile import built_aside, read_state, write_state
+from VQBEGALLib.study.predictionstore import Prediction
+from VQBEGALLib.study.reading import LOG, StudyReader
+from VQBEGALLib.study.records import Round, Status, Which
+from VQBEGALLib.study.studyfile import built_aside, write_state
 from VQBEGALLib.volumes.volume import Volume
 
 
-class Study:
+class Study(StudyReader):
     """A study on the disk, from :meth:`create` or :meth:`open`.
 
     Reading needs no lock; every change takes it, or happens inside :meth:`writing`.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = Path(folder)
-        self._writing = False
-        self.config: Config
-        self.subjects: dict[str, Subject]
-        self._load()
+    _writing = False
 
     @classmethod
     def create(
@@ -54,7 +51,7 @@ class Study:
         Args:
             folder: does not exist yet, or is empty.
             config: all settings.
-            subjects: at least one with a primary volume for training.
+            subjects: at least one with a primary volume for training; or none, to add them later.
             reporter: told of each volume.
 
         Raises:
@@ -63,11 +60,13 @@ class Study:
             StorageError: the disk is full or refuses.
             CancelledError: a person asked to stop.
         """
-        members = check_trainable(checked(subjects))
+        members = checked(subjects)
+        if members:
+            check_trainable(members)
         folder = Path(folder).resolve()
         with built_aside(folder) as building:
             write_state(building, config, imagestore.import_subjects(members, building, reporter or Reporter()))
-            append_line(building / "log.jsonl", _stamped({"event": "created", "subjects": len(members)}))
+            append_line(building / LOG, _stamped({"event": "created", "subjects": len(members)}))
         return cls(folder)
 
     @classmethod
@@ -78,9 +77,6 @@ class Study:
             StudyError: no study, damaged, or from a newer version.
         """
         return cls(Path(folder).resolve())
-
-    def _load(self) -> None:
-        self.config, self.subjects = read_state(self.folder)
 
     @contextmanager
     def writing(self, what: str) -> Iterator[Study]:
@@ -103,18 +99,6 @@ class Study:
     def _change(self, what: str) -> AbstractContextManager[object]:
         return nullcontext() if self._writing else self.writing(what)
 
-    def cases(self, split: Split | None = None) -> list[Subject]:
-        """Return the subjects with a primary image, by name; of one split or of all."""
-        return self._with("primary", split)
-
-    def auxiliaries(self, split: Split | None = None) -> list[Subject]:
-        """Return the subjects with an auxiliary image, by name; of one split or of all."""
-        return self._with("auxiliary", split)
-
-    def _with(self, which: Which, split: Split | None) -> list[Subject]:
-        subjects = [self.subjects[name] for name in sorted(self.subjects)]
-        return [item for item in subjects if item.image(which) is not None and split in (None, item.split)]
-
     def add_subjects(self, subjects: Sequence[NewSubject], *, reporter: Reporter | None = None) -> None:
         """Take further subjects in, all or none.
 
@@ -130,36 +114,6 @@ class Study:
             added = imagestore.add_subjects(members, self.folder, reporter or Reporter())
             write_state(self.folder, self.config, {**self.subjects, **added})
             self._load()
-
-    def image_path(self, name: str, which: Which = "primary") -> Path:
-        """Return where an image lies; an InputError where there is no such subject or image."""
-        return inside(self.folder, self._image(name, which).path)
-
-    def grid(self, name: str, which: Which = "primary") -> Volume:
-        """Return zeros (uint8, read-only) on an image's grid, without reading the image."""
-        return imagestore.grid_of(self._image(name, which))
-
-    def volume(self, name: str, which: Which = "primary") -> Volume:
-        """Read an image; a StudyError where the file is missing, damaged or another than when it was taken in."""
-        return imagestore.read_image(self.folder, self._image(name, which))
-
-    def reference(self, name: str, which: Which = "primary") -> Volume | None:
-        """Read an image's reference labelmap, uint8 0/1 on the image's grid; None where there is none."""
-        self._image(name, which)
-        record = self.subjects[name].reference(which)
-        return None if record is None else imagestore.read_image(self.folder, record, labels=True)
-
-    def _image(self, name: str, which: Which) -> ImageRecord:
-        if name not in self.subjects:
-            raise InputError(f"The study has no subject {name!r}.", f"It has {', '.join(sorted(self.subjects)[:20])}.")
-        record = self.subjects[name].image(which)
-        if record is None:
-            raise InputError(f"{name!r} has no {which} image.", "Choose another subject or the other image.")
-        return record
-
-    def labels(self, name: str, which: Which = "primary") -> Labels | None:
-        """Read what has been annotated on an image; None where nothing has."""
-        return labelstore.read_labels(self.folder, name, which, self.grid(name, which))
 
     def put_labels(
         self,
@@ -199,14 +153,6 @@ class Study:
             if old is not None:
                 labelstore.commit_labels(self.folder, name, which, labelstore.without(old, slices))
 
-    def rounds(self) -> list[Round]:
-        """Read all rounds, from round 0 on.
-
-        Raises:
-            StudyError: a round is damaged or missing, or asks for a case that the study does not have.
-        """
-        return roundstore.read_rounds(self.folder, self.subjects)
-
     def round_folder(self, index: int) -> Path:
         """Return a round's folder, made where it is missing."""
         make_folder(folder := roundstore.round_folder(self.folder, index))
@@ -221,6 +167,30 @@ class Study:
         """
         with self._change(f"save round {round.index}"):
             roundstore.write_round(self.folder, self.subjects, round)
+
+    def put_prediction(self, index: int, case: str, labelmap: Volume, uncertainty: Iterable[float]) -> Prediction:
+        """Keep what the network of a round made of a case.
+
+        Args:
+            index: the round.
+            case: the subject.
+            labelmap: uint8 0/1 on the primary image's grid.
+            uncertainty: mean binary entropy of each slice, bits.
+
+        Raises:
+            StorageError: the disk is full or refuses; the prediction is whole or not there.
+        """
+        with self._change(f"segment {case}"):
+            return predictionstore.write_prediction(self.folder, index, case, labelmap, uncertainty)
+
+    def drop_predictions(self, index: int) -> None:
+        """Remove the predictions of a round, because its network or what turns it into labelmaps changes.
+
+        Raises:
+            StorageError: the system refuses.
+        """
+        with self._change(f"remove predictions of round {index}"):
+            predictionstore.drop_round(self.folder, index)
 
     def set_status(self, round_index: int, places: Sequence[tuple[str, int]], status: Status) -> None:
         """Note what became of requests, given by case and slice, in one step.
@@ -241,6 +211,8 @@ class Study:
     def configure(self, changes: Mapping[str, object]) -> None:
         """Change settings by name; those that shaped the rounds there are stay as they are.
 
+        Other settings of inference make the newest network's predictions void: they are removed.
+
         Args:
             changes: as for :meth:`VQBEGALLib.config.Config.replace`.
 
@@ -259,22 +231,15 @@ class Study:
                     f"The study's rounds rest on its settings of {', '.join(fixed)}.",
                     "Create another study for other settings; those of training, rounds and inference can be changed.",
                 )
+            trained = [item.index for item in self.rounds() if item.trained]
+            if trained and config.inference != self.config.inference:
+                self.drop_predictions(trained[-1])
             write_state(self.folder, config, self.subjects)
             self._load()
 
-    def ledger(self) -> dict[str, Any]:
-        """Count what has been annotated on primary images; see :func:`VQBEGALLib.study.ledger.count`."""
-        indices = {item.name: labelstore.read_index(self.folder, item.name, "primary") for item in self.cases()}
-        found = {name: list(index.annotations.values()) for name, index in indices.items() if index is not None}
-        return ledger.count(self.subjects, found, self.config.rounds.total_budget)
-
     def log(self, event: Mapping[str, Any]) -> None:
         """Append an event to ``log.jsonl``, with the time."""
-        append_line(self.folder / "log.jsonl", _stamped(event))
-
-    def check(self) -> list[checking.Finding]:
-        """Look at every file; see :func:`VQBEGALLib.study.checking.check_study`."""
-        return checking.check_study(self.folder)
+        append_line(self.folder / LOG, _stamped(event))
 
 
 def _stamped(event: Mapping[str, Any]) -> dict[str, Any]:

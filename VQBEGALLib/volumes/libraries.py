@@ -1,4 +1,4 @@
-"""Libraries that read files, loaded when a file asks for them: the rest must load where they are missing."""
+"""Libraries that are loaded when a step asks for them: the rest must load where they are missing."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 from VQBEGALLib.errors import MissingDependencyError
 
 
-def library(name: str) -> Any:
-    """Import a library by name.
+def library(name: str, *, needed_by: str = "this file format") -> Any:
+    """Import a library by name; ``needed_by`` says to a person what for.
 
     Raises:
         MissingDependencyError: it is not installed, or only half installed.
@@ -21,6 +21,6 @@ def library(name: str) -> Any:
             return importlib.import_module(name)
     except ImportError as error:
         raise MissingDependencyError(
-            f"{name}, which this file format needs, is not installed or cannot be loaded.",
+            f"{name}, which {needed_by} needs, is not installed or cannot be loaded.",
             f"Run: python -m pip install {name}",
         ) from error

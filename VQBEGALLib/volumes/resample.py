@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from VQBEGALLib.volumes.volume import Volume
 
@@ -31,6 +30,8 @@ def resample(volume: Volume, grid: Volume, *, labels: bool = False) -> Volume:
         >>> resample(thick, thin).voxels.ravel().tolist()
         [0.0, 2.5, 5.0, 7.5, 10.0]
     """
+    from scipy import ndimage  # takes longer to load than all else here
+
     to_source = np.linalg.inv(volume.affine) @ grid.affine  # (i, j, k, 1) of the grid → (i, j, k, 1) of the volume
     matrix, offset = to_source[2::-1, 2::-1], to_source[2::-1, 3]  # the same for (k, j, i)
     source: npt.NDArray[Any] = volume.voxels

@@ -124,6 +124,24 @@ def test_test_cases_can_be_added_alone(call, new, cohort, tmp_path):
     assert Study.open(new).subjects["late"].split == "test"
 
 
+def test_a_study_may_begin_without_cases_and_says_what_it_lacks(call, create, cohort, tmp_path):
+    study, options = tmp_path / "study", create(cohort)
+    made = call("study", "create", study, *options[options.index("--set") :])
+    assert made.code == 0 and "add a case" in made.out, made.err
+    for words in (("next",), ("train",), ("run", "--rounds", "1")):
+        told = call(words[0], study, *words[1:], *CPU)
+        assert told.code == 4 and one_sentence(told) and "no training case yet" in told.err
+    assert call("check", study).out == "The study is whole.\n"
+    assert call("study", "add", study, *options[: options.index("--set")]).code == 0
+    assert call("next", study, *CPU).code == 0
+
+
+def test_files_without_the_volumes_to_segment_make_no_study(call, cohort, tmp_path):
+    told = call("study", "create", tmp_path / "study", "--auxiliary", cohort / "mr")
+    assert told.code == 3 and one_sentence(told) and "--primary" in told.err
+    assert not list(tmp_path.iterdir())
+
+
 # Runs ----------------------------------------------------------------------------------------------------------
 
 
@@ -182,7 +200,6 @@ def test_json_events_end_with_the_error(call, tmp_path):
         ("study",),
         ("status",),
         ("status", "a", "b"),
-        ("study", "create", "x"),
         ("study", "create", "x", "--primary", "a", "--table", "b"),
         ("study", "create", "x", "--primary", "a", "--preset", "huge"),
         ("study", "create", "x", "--primary", "a", "--seed", "-1"),

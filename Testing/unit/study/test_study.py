@@ -200,7 +200,7 @@ def test_references_must_be_one_structure_on_the_images_grid(tmp_path, cohort):
 
 
 def test_a_cohort_without_training_or_with_a_torn_patient_is_refused(tmp_path, cohort):
-    for subjects in ([cohort[2]], [cohort[3]], [], [cohort[0], NewSubject("d", "P1", "test", cohort[2].primary)]):
+    for subjects in ([cohort[2]], [cohort[3]], [cohort[0], NewSubject("d", "P1", "test", cohort[2].primary)]):
         with pytest.raises(InputError):
             Study.create(tmp_path / "s", preset("tiny"), subjects)
     assert not (tmp_path / "s").exists()
@@ -254,6 +254,17 @@ def test_subjects_are_added_all_or_none(study, cohort, tmp_path):
     study.add_subjects([good])
     assert Study.open(study.folder).subjects["d"].split == "validation"
     assert study.reference("d") is not None
+    assert study.check() == []
+
+
+def test_a_study_may_begin_without_subjects(tmp_path, cohort):
+    study = Study.create(tmp_path / "s", preset("tiny"), [])
+    assert study.subjects == {} and study.rounds() == [] and study.predictions() == {}
+    assert study.check() == []
+    with pytest.raises(InputError, match="none yet"):
+        study.volume("a")
+    study.add_subjects(cohort)
+    assert len(Study.open(study.folder).cases("train")) == 2
     assert study.check() == []
 
 
