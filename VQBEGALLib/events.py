@@ -7,6 +7,7 @@ bar on a terminal, one JSON object a line for the panel (:func:`json_lines`), or
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from VQBEGALLib.errors import CancelledError
+from VQBEGALLib.processes import alive
 
 Event = dict[str, Any]
 """A flat, JSON-ready mapping. ``event`` names its kind: stage, progress, message, warning, device, round; the
@@ -23,6 +25,9 @@ Listener = Callable[[Event], None]
 
 PROGRESS_INTERVAL = 0.1
 """Seconds between two progress events of one stage; the first and the last are always sent."""
+
+OWNER_INTERVAL = 1.0
+"""Seconds between two looks whether the owner of a job still exists."""
 
 
 def ignore(event: Event) -> None:
@@ -51,6 +56,7 @@ class Reporter:
     Args:
         listener: receives each event.
         cancel_file: a file whose existence asks the job to stop; looked for at every step boundary.
+        owner: number of the process that the job is done for; once it has ended, the job stops too.
         clock: seconds on a monotonic clock; replaced in tests.
     """
 
@@ -59,11 +65,18 @@ class Reporter:
         listener: Listener = ignore,
         *,
         cancel_file: Path | None = None,
+        owner: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._listener = listener
-        self.cancel_file = cancel_file
+        self._cancel_file = cancel_file
+        self._owner = owner
+        self._looked = -math.inf
         self.clock = clock
+
+    def silent(self) -> Reporter:
+        """Return a reporter that tells nobody anything and stops for the same reasons."""
+        return Reporter(cancel_file=self._cancel_file, owner=self._owner, clock=self.clock)
 
     def emit(self, kind: str, **fields: Any) -> None:
         """Send one event of a kind with its fields."""
@@ -78,13 +91,18 @@ class Reporter:
         self.emit("warning", text=text)
 
     def check_cancelled(self) -> None:
-        """Raise where the cancel file exists.
+        """Raise where the cancel file exists, or the owner no longer does.
 
         Raises:
-            CancelledError: a person asked the job to stop.
+            CancelledError: a person asked the job to stop, or nobody waits for it any more.
         """
-        if self.cancel_file is not None and self.cancel_file.exists():
+        if self._cancel_file is not None and self._cancel_file.exists():
             raise CancelledError()
+        if self._owner is None or self.clock() - self._looked < OWNER_INTERVAL:
+            return
+        self._looked = self.clock()
+        if not alive(self._owner):
+            raise CancelledError("The process that asked for this has ended; everything finished so far is kept.")
 
     def stage(self, name: str, total: int, *, unit: str = "step", done: int = 0) -> Stage:
         """Begin a stage of ``total`` units, of which ``done`` were finished before (a resumed job).

@@ -117,6 +117,15 @@ def to_labelmap(probabilities: Probabilities, grid: Volume, config: Config) -> V
     return grid.with_voxels(mask)
 
 
+def uncertainty(probabilities: Probabilities) -> list[float]:
+    """Return the mean binary entropy of each slice's pixels, bits: 0 where all is certain, 1 where nothing is."""
+    values = []
+    for image in probabilities:
+        p = np.clip(image.astype(np.float64), 1e-12, 1 - 1e-12)
+        values.append(float(-(p * np.log2(p) + (1 - p) * np.log2(1 - p)).mean()))
+    return values
+
+
 def largest_component(mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Return only the largest 6-connected component of a 0/1 mask (K, J, I)."""
     parts, count = ndimage.label(mask)

@@ -55,6 +55,24 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def study_settings() -> dict[str, object]:
+    """Settings of a study of the cohort that trains a round in a moment."""
+    return {
+        "size": 32,
+        "base_channels": 4,
+        "stages": 2,
+        "codes": 16,
+        "code_dim": 8,
+        "steps": 4,
+        "batch_size": 4,
+        "unlabelled_per_step": 2,
+        "seed_budget": 6,
+        "round_budget": 4,
+        "plateau_rounds": 0,
+    }
+
+
 TINY = {
     "size": 32,
     "base_channels": 4,

@@ -16,6 +16,7 @@ LIBRARY = ROOT / "VQBEGALLib"
 # Top-level modules and packages of the library, each with its room.
 ROOM_OF = {
     "errors": "errors",
+    "processes": "processes",
     "settings": "settings",
     "config": "config",
     "events": "events",
@@ -36,7 +37,7 @@ ROOM_OF = {
     "__main__": "cli",
 }
 
-SETTINGS = {"errors", "settings", "config", "events"}
+SETTINGS = {"errors", "processes", "settings", "config", "events"}
 IMAGES = SETTINGS | {"storage", "volumes"}
 SLICES = IMAGES | {"slices"}
 NETWORK = SLICES | {"network"}
@@ -44,9 +45,10 @@ NETWORK = SLICES | {"network"}
 # A room may import from these and from itself.
 MAY_IMPORT = {
     "errors": set(),
+    "processes": set(),
     "settings": {"errors"},
     "config": {"errors", "settings"},
-    "events": {"errors", "settings", "config"},
+    "events": {"errors", "processes", "settings", "config"},
     "storage": SETTINGS,
     "volumes": SETTINGS | {"storage"},
     "metrics": {"errors", "volumes"},

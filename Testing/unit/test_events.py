@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import VQBEGALLib.events
 from VQBEGALLib.errors import CancelledError
-from VQBEGALLib.events import PROGRESS_INTERVAL, Event, Reporter, json_lines
+from VQBEGALLib.events import OWNER_INTERVAL, PROGRESS_INTERVAL, Event, Reporter, json_lines
 
 
 class Clock:
@@ -114,6 +118,33 @@ def test_a_cancel_file_from_before_keeps_a_stage_from_beginning(tmp_path: Path, 
     cancel.touch()
     with pytest.raises(CancelledError), Reporter(events.append, cancel_file=cancel).stage("train", 5):
         pytest.fail("the stage began")
+    assert events == []
+
+
+def test_a_job_ends_with_the_process_that_it_is_done_for(events, clock):
+    owner = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    reporter = Reporter(events.append, owner=owner.pid, clock=clock)
+    with pytest.raises(CancelledError, match="has ended"), reporter.stage("train", 5) as stage:
+        stage.advance()
+        owner.communicate()
+        stage.advance()  # looked a moment ago
+        clock.now += OWNER_INTERVAL
+        stage.advance()
+        pytest.fail("the step after the owner's end was reached")
+
+
+def test_a_silent_reporter_stops_for_the_same_reasons(tmp_path, events, monkeypatch):
+    cancel = tmp_path / "cancel"
+    reporter = Reporter(events.append, cancel_file=cancel, owner=os.getpid())
+    with reporter.silent().stage("segment", 1) as stage:
+        stage.advance()
+    monkeypatch.setattr(VQBEGALLib.events, "alive", lambda pid: False)
+    with pytest.raises(CancelledError):
+        reporter.silent().check_cancelled()
+    monkeypatch.undo()
+    cancel.touch()
+    with pytest.raises(CancelledError):
+        reporter.silent().check_cancelled()
     assert events == []
 
 

@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace, output: Output) -> int:
-    reporter = Reporter(output.listen, cancel_file=options.cancel_file)
+    reporter = Reporter(output.listen, cancel_file=options.cancel_file, owner=options.owner)
     try:
         reporter.check_cancelled()
         output.result(_command(options)(options, reporter))

@@ -153,6 +153,18 @@ def predict(options: argparse.Namespace, reporter: Reporter) -> Result:
     return tables.prediction(labelmap, options.output, study.config.organ)
 
 
+def segment(options: argparse.Namespace, reporter: Reporter) -> Result:
+    """Segment cases of a study with its newest network."""
+    from VQBEGALLib.rounds import Material, segment_cases
+
+    study, device = Study.open(options.study), _device(options, reporter)
+    with study.writing("segment"):
+        names = options.cases or [case.name for case in study.cases()]
+        splits = {study.subject(name).split for name in names}
+        found = segment_cases(Material(study, reporter, splits), names, device=device, reporter=reporter)
+    return tables.predictions(dict(zip(dict.fromkeys(names), found, strict=True)))
+
+
 def evaluate(options: argparse.Namespace, reporter: Reporter) -> Result:
     """Score the network on a split, without and with the auxiliary, and note it in the round."""
     from VQBEGALLib.rounds import Material, evaluate_round, newest_trained

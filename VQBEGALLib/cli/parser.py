@@ -62,6 +62,9 @@ def _add(
         "round, then result or error",
     )
     shared.add_argument("--cancel-file", type=Path, metavar="FILE", help="stop at the next step once this file exists")
+    shared.add_argument(
+        "--owner", type=whole(1), metavar="PID", help="stop at the next step once this process has ended"
+    )
     shared.add_argument("--debug", action="store_true", help="print the traceback of an error")
     if computes:
         shared.add_argument(
@@ -251,6 +254,18 @@ def _use(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "-o", "--output", type=Path, required=True, metavar="FILE", help="labelmap: .nii.gz, .nrrd or .mha"
     )
     predict.add_argument("--round", type=whole(0), metavar="N", help="network of this round; default the newest")
+
+    segment = _add(
+        commands,
+        "segment",
+        "segment",
+        "Segment cases of a study with its newest network; the labelmaps stay in the study.",
+        computes=True,
+    )
+    segment.add_argument("study", type=Path, metavar="STUDY")
+    segment.add_argument(
+        "cases", nargs="*", metavar="CASE", help="which; default all. Those done before are passed over"
+    )
 
     evaluate = _add(
         commands, "evaluate", "evaluate", "Score a study's network against reference labels.", computes=True

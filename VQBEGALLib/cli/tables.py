@@ -13,7 +13,7 @@ import numpy as np
 
 from VQBEGALLib.cli.terminal import Result
 from VQBEGALLib.errors import InputError
-from VQBEGALLib.study import Study
+from VQBEGALLib.study import Prediction, Study
 from VQBEGALLib.study.records import SPLITS, Round
 from VQBEGALLib.volumes import Volume
 
@@ -137,6 +137,13 @@ def requests(study: Study, round_: Round, *, as_json: bool) -> Result:
         pair = f"{item.case:<20} {item.slice:>5}  {partner:<20} {place:>5}"
         lines.append(f"{item.rank + 1:>4}  {pair}  {score:>10}  {WORDS[item.role]}")
     return _result(data, lines, as_json=as_json)
+
+
+def predictions(found: Mapping[str, Prediction]) -> Result:
+    """Say which network segmented which cases, and where the labelmaps lie."""
+    data = {case: {"round": item.round, "path": str(item.path)} for case, item in found.items()}
+    lines = [f"{case}: {item.path} (network of round {item.round})" for case, item in found.items()]
+    return Result({"predictions": data}, "\n".join(lines) or "The study has no case to segment yet.")
 
 
 def prediction(labelmap: Volume, path: Path, organ: str) -> Result:

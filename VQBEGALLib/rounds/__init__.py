@@ -4,6 +4,7 @@ from VQBEGALLib.rounds.annotation import Oracle
 from VQBEGALLib.rounds.evaluation import evaluate
 from VQBEGALLib.rounds.material import Material
 from VQBEGALLib.rounds.run import evaluate_round, run, validate
+from VQBEGALLib.rounds.segmentation import segment_cases
 from VQBEGALLib.rounds.steps import check_networks, load_round, newest_trained, select, train_round
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "load_round",
     "newest_trained",
     "run",
+    "segment_cases",
     "select",
     "train_round",
     "validate",

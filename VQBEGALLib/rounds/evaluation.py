@@ -10,7 +10,7 @@ import torch
 from VQBEGALLib.config import Config
 from VQBEGALLib.errors import StudyError
 from VQBEGALLib.events import Reporter
-from VQBEGALLib.inference import segment_slices, to_labelmap
+from VQBEGALLib.inference import Probabilities, segment_slices, to_labelmap
 from VQBEGALLib.metrics import SegmentationScore, score, summarise
 from VQBEGALLib.network import VQBEGAL
 from VQBEGALLib.rounds.material import Material
@@ -73,10 +73,16 @@ def segment_case(
     reporter: Reporter,
 ) -> Volume:
     """Segment a case of the study from its prepared slices; uint8 labelmap on the primary volume's grid."""
+    found = probabilities_of(material, model, case, auxiliary, device=device, reporter=reporter)
+    return to_labelmap(found, material.study.grid(case), config)
+
+
+def probabilities_of(
+    material: Material, model: VQBEGAL, case: str, auxiliary: Auxiliary, *, device: torch.device, reporter: Reporter
+) -> Probabilities:
+    """Return the organ's probability on every slice of a case, from its prepared slices."""
     subject = material.study.subjects[case]
     pairs = [pair for pair in material.pairs(subject.split) if pair.case == case]
     if auxiliary == "none" or (auxiliary == "own" and subject.auxiliary is None):
         pairs = [SlicePair(pair.case, pair.slice) for pair in pairs]
-    silent = Reporter(cancel_file=reporter.cancel_file)
-    probabilities = segment_slices(model, pairs, material.reader.read, device=device, reporter=silent)
-    return to_labelmap(probabilities, material.study.grid(case), config)
+    return segment_slices(model, pairs, material.reader.read, device=device, reporter=reporter.silent())

@@ -49,6 +49,15 @@ class StudyReader:
         subjects = [self.subjects[name] for name in sorted(self.subjects)]
         return [item for item in subjects if item.image(which) is not None and split in (None, item.split)]
 
+    def subject(self, name: str) -> Subject:
+        """Return a subject by name; an InputError where there is none."""
+        if name not in self.subjects:
+            known = ", ".join(sorted(self.subjects)[:20])
+            raise InputError(
+                f"The study has no subject {name!r}.", f"It has {known}." if known else "It has none yet; add one."
+            )
+        return self.subjects[name]
+
     def image_path(self, name: str, which: Which = "primary") -> Path:
         """Return where an image lies; an InputError where there is no such subject or image."""
         return inside(self.folder, self._image(name, which).path)
@@ -68,18 +77,10 @@ class StudyReader:
         return None if record is None else imagestore.read_image(self.folder, record, labels=True)
 
     def _image(self, name: str, which: Which) -> ImageRecord:
-        record = self._subject(name).image(which)
+        record = self.subject(name).image(which)
         if record is None:
             raise InputError(f"{name!r} has no {which} image.", "Choose another subject or the other image.")
         return record
-
-    def _subject(self, name: str) -> Subject:
-        if name not in self.subjects:
-            known = ", ".join(sorted(self.subjects)[:20])
-            raise InputError(
-                f"The study has no subject {name!r}.", f"It has {known}." if known else "It has none yet; add one."
-            )
-        return self.subjects[name]
 
     def labels(self, name: str, which: Which = "primary") -> Labels | None:
         """Read what has been annotated on an image; None where nothing has."""

@@ -20,19 +20,6 @@ from VQBEGALLib.cli import main
 from VQBEGALLib.study import Study
 
 ROOT = Path(__file__).parents[3]
-SETTINGS = {
-    "size": 32,
-    "base_channels": 4,
-    "stages": 2,
-    "codes": 16,
-    "code_dim": 8,
-    "steps": 12,
-    "batch_size": 4,
-    "unlabelled_per_step": 2,
-    "seed_budget": 6,
-    "round_budget": 4,
-    "plateau_rounds": 0,
-}
 
 
 @dataclass(frozen=True)
@@ -51,20 +38,22 @@ class Told:
 Call = Callable[..., Told]
 
 
-def arguments(cohort: Path, **changes: object) -> list[str]:
-    """The options of ``study create`` for the whole cohort with settings that train in a second."""
-    settings = {**SETTINGS, **changes}
-    return [
-        *("--primary", str(cohort / "ct"), "--auxiliary", str(cohort / "mr")),
-        *("--primary-labels", str(cohort / "ct_liver"), "--auxiliary-labels", str(cohort / "mr_liver")),
-        *("--split", str(cohort / "split.json")),
-        *(word for name, value in settings.items() for word in ("--set", f"{name}={value}")),
-    ]
+@pytest.fixture(scope="session")
+def create(study_settings: dict[str, object]) -> Callable[..., list[str]]:
+    """The options of ``study create`` for the whole cohort with settings that train in a second.
 
+    ``create(cohort, steps=5)`` changes a setting.
+    """
 
-@pytest.fixture
-def create() -> Callable[..., list[str]]:
-    """The options of ``study create``: ``create(cohort, steps=5)``."""
+    def arguments(cohort: Path, **changes: object) -> list[str]:
+        settings = {**study_settings, "steps": 12, **changes}
+        return [
+            *("--primary", str(cohort / "ct"), "--auxiliary", str(cohort / "mr")),
+            *("--primary-labels", str(cohort / "ct_liver"), "--auxiliary-labels", str(cohort / "mr_liver")),
+            *("--split", str(cohort / "split.json")),
+            *(word for name, value in settings.items() for word in ("--set", f"{name}={value}")),
+        ]
+
     return arguments
 
 
@@ -116,11 +105,11 @@ def command(start: Callable[..., subprocess.Popen[str]]) -> Call:
 
 
 @pytest.fixture(scope="session")
-def ready(tmp_path_factory: pytest.TempPathFactory, cohort: Path) -> dict[str, Path]:
+def ready(tmp_path_factory: pytest.TempPathFactory, cohort: Path, create: Callable[..., list[str]]) -> dict[str, Path]:
     """Two studies to copy: ``new`` without a round, ``trained`` with round 0 finished."""
     folder = tmp_path_factory.mktemp("studies")
     new, trained = folder / "new", folder / "trained"
-    assert main(["study", "create", str(new), *arguments(cohort)]) == 0
+    assert main(["study", "create", str(new), *create(cohort)]) == 0
     shutil.copytree(new, trained)
     assert main(["run", str(trained), "--rounds", "1", "--device", "cpu"]) == 0
     return {"new": new, "trained": trained}

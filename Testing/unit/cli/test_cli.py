@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import re
 import shutil
 import signal
@@ -115,6 +116,18 @@ def test_next_and_evaluate_print_json(call, new, trained):
     assert scores["split"] == "validation" and 0 <= scores["with"]["summary"]["dice"]["mean"] <= 1
 
 
+def test_segment_keeps_labelmaps_in_the_study(call, trained, new):
+    told = call("segment", trained, "s2", *CPU)
+    assert told.code == 0 and "s2.nii.gz (network of round 0)" in told.out
+    assert call("segment", trained, "--events", "json", *CPU).events[-1]["predictions"].keys() == {
+        f"s{number}" for number in range(4)
+    }
+    assert Study.open(trained).predictions().keys() == {"s0", "s1", "s2", "s3"}
+    for words in ((trained, "nobody"), (new,)):
+        told = call("segment", *words, *CPU)
+        assert told.code in (3, 4) and one_sentence(told)
+
+
 def test_test_cases_can_be_added_alone(call, new, cohort, tmp_path):
     (tmp_path / "more").mkdir()
     shutil.copy(cohort / "ct" / "s3.nii.gz", tmp_path / "more" / "late.nii.gz")
@@ -222,7 +235,7 @@ def test_3_unusable_input(call, tmp_path):
     assert told.code == 3 and one_sentence(told)
 
 
-@pytest.mark.parametrize("command", ["status", "check", "next", "train", "evaluate", "run"])
+@pytest.mark.parametrize("command", ["status", "check", "next", "train", "evaluate", "run", "segment"])
 def test_4_no_study(call, tmp_path, command):
     told = call(command, tmp_path)
     assert told.code == 4 and one_sentence(told) and "is not a study" in told.err
@@ -371,7 +384,15 @@ def test_130_a_run_stops_between_two_steps_and_can_go_on(start, call, create, co
     assert began["done"] > 0, "the training goes on from its checkpoint"
 
 
-@pytest.mark.parametrize("command", ["next", "train", "evaluate", "run", "status", "check"])
+def test_130_a_job_whose_owner_is_gone_stops_and_can_go_on(call, new, start, tmp_path):
+    with start("status", new) as gone:
+        gone.communicate(timeout=60)
+    told = call("next", new, "--owner", gone.pid, *CPU)
+    assert told.code == 130 and one_sentence(told) and not Study.open(new).rounds()
+    assert call("next", new, "--owner", os.getpid(), *CPU).code == 0
+
+
+@pytest.mark.parametrize("command", ["next", "train", "evaluate", "run", "status", "check", "segment"])
 def test_130_a_cancel_file_that_is_there_already_stops_before_anything(call, new, tmp_path, digest, command):
     (tmp_path / "stop").touch()
     before = digest(new)

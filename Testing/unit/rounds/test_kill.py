@@ -19,20 +19,6 @@ from VQBEGALLib.study.cohort import gather
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="killing needs fork")
 
 KILLS = {"run": 30, "by hand": 20}
-SETTINGS = {
-    "size": 32,
-    "base_channels": 4,
-    "stages": 2,
-    "codes": 16,
-    "code_dim": 8,
-    "steps": 12,
-    "batch_size": 4,
-    "unlabelled_per_step": 2,
-    "seed_budget": 6,
-    "round_budget": 4,
-    "plateau_rounds": 0,
-    "checkpoint_seconds": 0,
-}
 Live = Callable[[list[str], "float | None"], int]
 
 
@@ -59,8 +45,10 @@ def live() -> Iterator[Live]:
     server.stdout.close()
 
 
-def make_study(folder: Path, cohort: Path) -> Study:
-    """Create a study of the phantoms."""
+@pytest.fixture
+def make_study(cohort: Path, study_settings: dict[str, object]) -> Callable[[Path], Study]:
+    """Creates a study of the phantoms."""
+    settings = {**study_settings, "steps": 12, "checkpoint_seconds": 0}
     members = gather(
         cohort / "ct",
         cohort / "mr",
@@ -68,7 +56,7 @@ def make_study(folder: Path, cohort: Path) -> Study:
         auxiliary_labels=cohort / "mr_liver",
         split=cohort / "split.json",
     )
-    return Study.create(folder, preset("small", SETTINGS), members)
+    return lambda folder: Study.create(folder, preset("small", settings), members)
 
 
 def outcome(folder: Path) -> dict[str, bytes]:
@@ -95,23 +83,27 @@ def until_done(live: Live, args: list[str], study: Path, draws: random.Random, l
         kills += 1
 
 
-def test_run_survives_kills_and_ends_as_if_uninterrupted(tmp_path: Path, cohort: Path, live: Live) -> None:
+def test_run_survives_kills_and_ends_as_if_uninterrupted(
+    tmp_path: Path, make_study: Callable[[Path], Study], live: Live
+) -> None:
     args = ["run", "", "--rounds", "3", "--resume", "--device", "cpu"]
     whole = tmp_path / "whole"
-    make_study(whole, cohort)
+    make_study(whole)
     args[1] = str(whole)
     assert live(args, None) == 0
     draws, kills, turn = random.Random(0), 0, 0
     while kills < KILLS["run"]:
         study = tmp_path / f"killed{turn}"
-        make_study(study, cohort)
+        make_study(study)
         args[1] = str(study)
         kills += until_done(live, args, study, draws, longest=0.6, most=KILLS["run"] - kills)
         assert outcome(study) == outcome(whole)
         turn += 1
 
 
-def test_the_path_by_hand_survives_kills(tmp_path: Path, cohort: Path, live: Live) -> None:
+def test_the_path_by_hand_survives_kills(
+    tmp_path: Path, cohort: Path, make_study: Callable[[Path], Study], live: Live
+) -> None:
     def walk(study: Path, step: Callable[[list[str]], None]) -> None:
         for _ in range(2):
             step(["next", str(study), "--device", "cpu"])
@@ -125,7 +117,7 @@ def test_the_path_by_hand_survives_kills(tmp_path: Path, cohort: Path, live: Liv
         assert live(args, None) == 0
 
     whole = tmp_path / "whole"
-    make_study(whole, cohort)
+    make_study(whole)
     walk(whole, plainly)
     draws, kills = random.Random(1), 0
 
@@ -142,7 +134,7 @@ def test_the_path_by_hand_survives_kills(tmp_path: Path, cohort: Path, live: Liv
     turn = 0
     while kills < KILLS["by hand"]:
         study = tmp_path / f"killed{turn}"
-        make_study(study, cohort)
+        make_study(study)
         walk(study, with_kills)
         assert outcome(study) == outcome(whole)
         turn += 1

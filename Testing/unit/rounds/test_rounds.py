@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
@@ -15,7 +14,7 @@ import torch
 from safetensors import safe_open
 from scipy import ndimage
 
-from VQBEGALLib.config import RoundSettings, preset
+from VQBEGALLib.config import RoundSettings
 from VQBEGALLib.errors import CancelledError, InputError, StudyError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.network.storage import save_model
@@ -34,56 +33,12 @@ from VQBEGALLib.rounds import (
 from VQBEGALLib.rounds.annotation import displaced
 from VQBEGALLib.rounds.run import plateaued, stop_reason
 from VQBEGALLib.study import Study
-from VQBEGALLib.study.cohort import gather
 from VQBEGALLib.study.records import Round
 
 CPU = torch.device("cpu")
 QUIET = Reporter()
 SLICES = 14
 PLACES = [(0, "s0"), (1, "s1")]
-SETTINGS = {
-    "size": 32,
-    "base_channels": 4,
-    "stages": 2,
-    "codes": 16,
-    "code_dim": 8,
-    "steps": 4,
-    "batch_size": 4,
-    "unlabelled_per_step": 2,
-    "seed_budget": 6,
-    "round_budget": 4,
-    "plateau_rounds": 0,
-}
-Make = Callable[..., Study]
-
-
-@pytest.fixture
-def make(tmp_path: Path, cohort: Path) -> Make:
-    """Makes studies: ``make("name", steps=5)``."""
-
-    def create(name: str = "study", *, split: Path | None = None, references: bool = True, **changes: object) -> Study:
-        labels = {"primary_labels": cohort / "ct_liver", "auxiliary_labels": cohort / "mr_liver"}
-        members = gather(
-            cohort / "ct", cohort / "mr", split=split or cohort / "split.json", **(labels if references else {})
-        )
-        return Study.create(tmp_path / name, preset("small", {**SETTINGS, **changes}), members)
-
-    return create
-
-
-@pytest.fixture
-def by_hand(cohort: Path) -> Callable[..., None]:
-    """Labels slices of a case from its reference, as a person would."""
-
-    def put(study: Study, case: str, slices: list[int], status: str = "done") -> None:
-        current = study.rounds()[-1]
-        asked = {item.slice: item.role for item in current.requests if item.case == case}
-        reference = study.reference(case)
-        assert reference is not None
-        study.put_labels(case, reference, slices, round=current.index, roles=asked)
-        study.set_status(current.index, [(case, each) for each in slices if each in asked], status)
-
-    return put
 
 
 def go(study: Study, *, rounds: int = 2, strategy: str = "vq_begal", oracle: Oracle | None = None, **more) -> str:
