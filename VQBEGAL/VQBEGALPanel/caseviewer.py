@@ -1,0 +1,138 @@
+"""Brings a case, or one slice pair of it, up in the views."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import slicer
+from slicer.i18n import tr as _
+
+from VQBEGALLib.slices import SliceFrame
+from VQBEGALPanel.highlight import ANNOTATE, LEFT, RIGHT, Shown, SliceViews
+from VQBEGALPanel.plots import role_words, show_uncertainty
+
+if TYPE_CHECKING:
+    from VQBEGALLib.study.records import Request, Which
+    from VQBEGALPanel.session import Session
+
+
+class CaseViewer:
+    """Shows CT left and MR right, whichever of them is the primary.
+
+    Args:
+        session: with the open study.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.views = SliceViews()
+        self._plotted: tuple[str, int] | None = None
+
+    def show_request(self, request: Request) -> None:
+        """Bring up the slice pair of a request, with its note and the plot of its case.
+
+        Raises:
+            VQBEGALError: an image cannot be shown.
+            RuntimeError: the application cannot read an image.
+        """
+        current = self._session.current()
+        lines = [
+            _("Round {round}, rank {rank} of {count}").format(
+                round=current.index, rank=request.rank + 1, count=len(current.requests)
+            ),
+            _("trains {role}").format(role=role_words()[request.role])
+            + ("" if request.score is None else _(", entropy {score:.3f}").format(score=request.score)),
+        ]
+        self._show(request.case, request.slice, request.partner, request.partner_slice, lines)
+        self._plot(request.case, current.index)
+
+    def show_case(self, case: str, index: int | None = None, *, layout: int = ANNOTATE) -> None:
+        """Bring a case up at a slice of its primary image, by default its middle one, with its own auxiliary."""
+        study = self._session.study
+        subject = study.subjects[case]
+        if subject.primary is None:
+            self._show(case, None, case, None, [], layout=layout)
+            return
+        frame = SliceFrame.of(study.grid(case))
+        index = frame.count // 2 if index is None else index
+        partner, partner_slice = None, None
+        if subject.auxiliary is not None:
+            other = SliceFrame.of(study.grid(case, "auxiliary"))
+            partner, partner_slice = case, other.at_height(frame.height(index))
+        self._show(case, index, partner, partner_slice, [], layout=layout)
+
+    def _show(
+        self,
+        case: str,
+        index: int | None,
+        partner: str | None,
+        partner_slice: int | None,
+        lines: list[str],
+        *,
+        layout: int = ANNOTATE,
+    ) -> None:
+        scene = self._session.scene
+        primary = self._shown(case, "primary", index, lines) if index is not None else Shown(None, None, 0, "")
+        modality = scene.modality("auxiliary")
+        if partner is None:
+            auxiliary = Shown(None, None, 0, _("{case} has no {modality}").format(case=case, modality=modality))
+        else:
+            borrowed = [] if partner == case else [_("of another patient: {case} has no {modality}")]
+            borrowed = [text.format(case=case, modality=modality) for text in borrowed]
+            auxiliary = self._shown(partner, "auxiliary", partner_slice, borrowed)
+        self.views.arrange(layout)
+        self.views.show(*((primary, auxiliary) if self._ct_first() else (auxiliary, primary)))
+        self.focus(case)
+        for gone in scene.unload(case):
+            self._session.log.append(_("{case} was unloaded: memory is short.").format(case=gone))
+
+    def focus(self, case: str) -> None:
+        """Show the segmentations of one case, over its primary image and in 3-D, and hide those of all others."""
+        own = LEFT if self._ct_first() else RIGHT
+        self._session.scene.focus(case, [f"vtkMRMLSliceNode{own}", "vtkMRMLViewNode1"])
+
+    def _ct_first(self) -> bool:
+        return self._session.scene.modality("primary") == "CT"
+
+    def _shown(self, case: str, which: Which, index: int | None, lines: list[str]) -> Shown:
+        study, scene = self._session.study, self._session.scene
+        grid = study.grid(case, which)
+        count = SliceFrame.of(grid).count
+        index = count // 2 if index is None else index
+        title = _("{case}: {modality} slice {index} of 0–{last}").format(
+            case=case, modality=scene.modality(which), index=index, last=count - 1
+        )
+        return Shown(scene.volume(case, which), grid, index, "\n".join([title, *lines]))
+
+    def _plot(self, case: str, round_index: int) -> None:
+        """Plot the scores along a case, unless they are shown already."""
+        if self._plotted == (case, round_index):
+            return
+        self._plotted = (case, round_index)
+        chosen: dict[str, list[int]] = {}
+        for item in self._session.current().requests:
+            if item.case == case:
+                chosen.setdefault(item.role, []).append(item.slice)
+        scores = self._session.study.scores(round_index).get(case, {})
+        show_uncertainty(case, scores, chosen)
+
+    def forget(self) -> None:
+        """Start over: another study, or another scene."""
+        self.plotted_something_else()
+        self.views.clear()
+
+    def plotted_something_else(self) -> None:
+        """Plot the scores anew at the next request."""
+        self._plotted = None
+
+    def show_3d(self, case: str, *, visible: bool) -> None:
+        """Show or hide a case's prediction as a surface, in the middle of the 3-D view."""
+        node = self._session.scene.find(case, "prediction")
+        if node is None:
+            return
+        if visible:
+            node.CreateClosedSurfaceRepresentation()
+        node.GetDisplayNode().SetVisibility3D(visible)
+        widget = slicer.app.layoutManager().threeDWidget(0)
+        if visible and widget is not None:
+            widget.threeDView().resetFocalPoint()

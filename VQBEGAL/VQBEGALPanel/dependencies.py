@@ -1,0 +1,99 @@
+"""What the training needs beyond the application, and its installation at first use."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Callable
+from importlib import metadata
+
+import slicer
+from slicer.i18n import tr as _
+
+from VQBEGALPanel.paths import resource
+
+TORCH = "torch>=2.2"
+
+
+def requirements() -> list[str]:
+    """Return the packages of requirements.txt, as ``name>=version``."""
+    lines = resource("requirements.txt").read_text(encoding="utf-8").splitlines()
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def missing() -> list[str]:
+    """Return the requirements that are not installed or too old; reads only the packages' metadata."""
+    return [item for item in (*requirements(), TORCH) if not _installed(item)]
+
+
+def _installed(requirement: str) -> bool:
+    name, wanted = re.fullmatch(r"([\w.-]+)(?:>=([\d.]+))?", requirement).groups()
+    try:
+        version = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return wanted is None or _numbers(version) >= _numbers(wanted)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version.partition("+")[0])[:3])
+
+
+class InstallError(Exception):
+    """What is missing cannot be installed; the text says why and what to do."""
+
+
+def install(say: Callable[[str], None]) -> None:
+    """Install what is missing; PyTorch through its extension. To be called when a person asks for it.
+
+    Args:
+        say: told of each step.
+
+    Raises:
+        InstallError: an installation failed, or is not possible here.
+    """
+    wanted = missing()
+    others = [item for item in wanted if item != TORCH]
+    if others:
+        say(_("Installing {packages}…").format(packages=", ".join(others)))
+        _pip(others)
+    if TORCH in wanted:
+        say(_("Installing PyTorch; this downloads up to 2.5 GB…"))
+        _install_torch()
+    importlib.invalidate_caches()
+    if left := missing():
+        raise InstallError(
+            _("{packages} could not be installed. Look at the application's log, and try again.").format(
+                packages=", ".join(left)
+            )
+        )
+
+
+def _pip(packages: list[str]) -> None:
+    try:
+        packaging = importlib.import_module("slicer.packaging")
+    except ImportError:  # before 5.11
+        try:
+            slicer.util.pip_install(packages)
+        except Exception as error:
+            raise InstallError(
+                _("The installation failed ({error}). Check the network connection and try again.").format(error=error)
+            ) from error
+        return
+    packaging.pip_ensure(packaging.load_requirements(resource("requirements.txt")), requester="VQBEGAL")
+
+
+def _install_torch() -> None:
+    try:
+        logic = importlib.import_module("PyTorchUtils").PyTorchUtilsLogic()
+    except ImportError:
+        raise InstallError(
+            _(
+                "The extension PyTorch is not installed. Open the Extensions Manager, install PyTorch, and start the "
+                "application again."
+            )
+        ) from None
+    known = inspect.signature(logic.installTorch).parameters
+    options = {"askConfirmation": True, "torchVersionRequirement": ">=2.2"}
+    logic.installTorch(**{name: value for name, value in options.items() if name in known})

@@ -1,0 +1,136 @@
+"""Shows which slices to annotate: CT left, MR right, each at its slice, a note in the corner, plots beneath."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import slicer
+import vtk
+
+from VQBEGALPanel.plots import PLOT_VIEW
+from VQBEGALPanel.scene import slice_to_ras
+
+if TYPE_CHECKING:
+    from VQBEGALLib.volumes import Volume
+
+LEFT, RIGHT = "Red", "Yellow"
+_SLICE = (
+    '<item><view class="vtkMRMLSliceNode" singletontag="{name}"><property name="orientation" action="default">Axial'
+    '</property><property name="viewlabel" action="default">{label}</property></view></item>'
+)
+_PAIR = '<layout type="horizontal">' + _SLICE.format(name=LEFT, label="R") + _SLICE.format(name=RIGHT, label="Y")
+_PLOT = (
+    f'<item splitSize="250"><view class="vtkMRMLPlotViewNode" singletontag="{PLOT_VIEW}">'
+    '<property name="viewlabel" action="default">P</property></view></item>'
+)
+_VOLUME = (
+    '<item><view class="vtkMRMLViewNode" singletontag="1"><property name="viewlabel" action="default">1</property>'
+    "</view></item>"
+)
+ANNOTATE, RESULTS = 5710, 5711
+"""Numbers of the two layouts, far from the application's own."""
+
+LAYOUTS = {
+    ANNOTATE: f'<layout type="vertical" split="true"><item splitSize="750">{_PAIR}</layout></item>{_PLOT}</layout>',
+    RESULTS: f'<layout type="vertical" split="true"><item splitSize="750">{_PAIR}{_VOLUME}</layout></item>'
+    f"{_PLOT}</layout>",
+}
+_UPPER_RIGHT = 3
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What one slice view shows.
+
+    Args:
+        volume: image; None leaves the view empty.
+        grid: the image's grid in the study; None without an image.
+        index: slice along the grid's own axis.
+        note: text for the view's corner.
+    """
+
+    volume: slicer.vtkMRMLScalarVolumeNode | None
+    grid: Volume | None
+    index: int
+    note: str
+
+
+class SliceViews:
+    """The two slice views; they follow the selected slice pair."""
+
+    def __init__(self) -> None:
+        self._notes: dict[str, vtk.vtkCornerAnnotation] = {}
+
+    def arrange(self, layout: int) -> None:
+        """Switch the application to one of :data:`LAYOUTS`."""
+        manager = slicer.app.layoutManager()
+        node = manager.layoutLogic().GetLayoutNode()
+        if not node.IsLayoutDescription(layout):
+            node.AddLayoutDescription(layout, LAYOUTS[layout])
+        if node.GetViewArrangement() != layout:
+            manager.setLayout(layout)
+
+    def show(self, left: Shown, right: Shown) -> None:
+        """Bring a pair up; the field of view is fitted when the image is another than before."""
+        for name, shown in ((LEFT, left), (RIGHT, right)):
+            self._show(name, shown)
+
+    def clear(self) -> None:
+        """Take the notes away; the images stay."""
+        for name in tuple(self._notes):
+            self._set_note(name, "")
+
+    def _show(self, name: str, shown: Shown) -> None:
+        widget = slicer.app.layoutManager().sliceWidget(name)
+        if widget is None:
+            return
+        logic = widget.sliceLogic()
+        composite = logic.GetSliceCompositeNode()
+        before = composite.GetBackgroundVolumeID()
+        volume_id = shown.volume.GetID() if shown.volume is not None else None
+        composite.SetLinkedControl(False)
+        composite.SetForegroundVolumeID(None)
+        composite.SetBackgroundVolumeID(volume_id)
+        if shown.grid is not None:
+            node = logic.GetSliceNode()
+            if before != volume_id:
+                self._pose(node, shown)
+                logic.FitSliceToBackground()
+            self._pose(node, shown)
+        self._set_note(name, shown.note)
+
+    @staticmethod
+    def _pose(node: slicer.vtkMRMLSliceNode, shown: Shown) -> None:
+        """Turn the view into the grid's own plane through the slice."""
+        pose = slicer.util.vtkMatrixFromArray(slice_to_ras(shown.grid, shown.index))
+        changing = node.StartModify()
+        node.GetSliceToRAS().DeepCopy(pose)
+        node.UpdateMatrices()
+        node.EndModify(changing)
+
+    def _set_note(self, name: str, text: str) -> None:
+        """Write into the view's upper right corner, which the application's own annotations leave free."""
+        view = slicer.app.layoutManager().sliceWidget(name).sliceView()
+        note = self._notes.get(name)
+        renderer = view.renderWindow().GetRenderers().GetFirstRenderer()
+        if note is None:
+            note = self._notes[name] = vtk.vtkCornerAnnotation()
+            note.SetMaximumFontSize(16)
+            note.SetMinimumFontSize(12)
+            note.SetNonlinearFontScaleFactor(1)
+            note.GetTextProperty().SetColor(1.0, 0.85, 0.3)
+            note.GetTextProperty().SetShadow(True)
+        if not renderer.HasViewProp(note):
+            renderer.AddViewProp(note)
+        note.SetText(_UPPER_RIGHT, text)
+        view.scheduleRender()
+
+    def forget(self) -> None:
+        """Take the notes out of the views; for when the application lets go of the panel."""
+        for name, note in self._notes.items():
+            widget = slicer.app.layoutManager().sliceWidget(name)
+            if widget is not None:
+                renderers = widget.sliceView().renderWindow().GetRenderers()
+                renderers.GetFirstRenderer().RemoveViewProp(note)
+        self._notes.clear()

@@ -1,0 +1,224 @@
+"""The panel: puts the sections together and follows the scene; no logic of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import slicer
+from slicer.i18n import tr as _
+from slicer.util import VTKObservationMixin
+
+from VQBEGALLib.errors import VQBEGALError
+from VQBEGALPanel import dependencies
+from VQBEGALPanel.annotating import Annotating
+from VQBEGALPanel.casessection import CasesSection
+from VQBEGALPanel.caseviewer import CaseViewer
+from VQBEGALPanel.parameters import Parameters
+from VQBEGALPanel.paths import resource
+from VQBEGALPanel.plots import Clicks
+from VQBEGALPanel.resultssection import ResultsSection
+from VQBEGALPanel.roundsection import RoundSection
+from VQBEGALPanel.sections import Gate, attempt
+from VQBEGALPanel.session import Session
+from VQBEGALPanel.slicessection import SlicesSection
+from VQBEGALPanel.studysection import StudySection
+
+EDITOR_TAG = "VQBEGAL"
+"""Singleton tag of the editor's own parameter set, so that the Segment Editor module keeps its choices."""
+
+
+class Panel(VTKObservationMixin):
+    """Everything that the module shows.
+
+    Args:
+        host: the module's widget, with ``layout`` and ``logic``.
+    """
+
+    def __init__(self, host) -> None:  # noqa: ANN001
+        VTKObservationMixin.__init__(self)
+        self._host = host
+        self._parameters: Parameters | None = None
+        self._gui = None
+        root = slicer.util.loadUI(str(resource("UI", "VQBEGAL.ui")))
+        host.layout.addWidget(root)
+        self.ui = ui = slicer.util.childWidgetVariables(root)
+        self.root = root
+        self.session = session = Session(
+            changed=self._changed,
+            progressed=self._progressed,
+            failed=slicer.util.errorDisplay,
+            confirm=slicer.util.confirmOkCancelDisplay,
+        )
+        gate = Gate()
+        self.annotating = annotating = Annotating(session)
+        self.viewer = viewer = CaseViewer(session)
+        self.study = StudySection(ui, session, gate, self._opened)
+        self.cases = CasesSection(ui, session, gate, viewer.show_case)
+        self.rounds = RoundSection(ui, session, gate, annotating)
+        self.slices = SlicesSection(ui, session, gate, annotating, viewer, self._shown)
+        self.results = ResultsSection(ui, session, gate, annotating, viewer)
+        self._sections = (self.study, self.cases, self.rounds, self.slices, self.results)
+        self._clicks = Clicks(attempt(self.slices.select_slice))
+        ui.install.connect("clicked()", attempt(self._install))
+        ui.keepTime.connect("toggled(bool)", self._keep_time)
+        self._select_editor_node()
+        root.setMRMLScene(slicer.mrmlScene)
+        ui.editor.setMRMLScene(slicer.mrmlScene)
+        for event, action in (
+            (slicer.mrmlScene.StartCloseEvent, self._scene_closes),
+            (slicer.mrmlScene.EndCloseEvent, self._scene_closed),
+            (slicer.mrmlScene.EndImportEvent, self._scene_imported),
+        ):
+            self.addObserver(slicer.mrmlScene, event, action)
+        self._take_parameters()
+        self._changed()
+
+    # The application's calls
+
+    def enter(self) -> None:
+        """Take up work when the module is shown."""
+        self._take_parameters()
+        self._select_editor_node()
+        self.ui.editor.installKeyboardShortcuts()
+        self.ui.editor.updateWidgetFromMRML()
+        self.session.missing = dependencies.missing()
+        self._changed()
+
+    def exit(self) -> None:
+        """Leave the views to other modules."""
+        self.ui.editor.setActiveEffect(None)
+        self.ui.editor.uninstallKeyboardShortcuts()
+        self.ui.editor.removeViewObservations()
+        self._drop_parameters()
+
+    def cleanup(self) -> None:
+        """Let go of everything: the module is reloaded, or the application quits."""
+        self.removeObservers()
+        self._clicks.stop()
+        self._drop_parameters()
+        self._sections = ()
+        self.session.close()
+        self.viewer.views.forget()
+        self.ui.editor.setActiveEffect(None)
+        self.ui.editor.setMRMLScene(None)
+        self.root.setMRMLScene(None)
+
+    # The scene
+
+    def _take_parameters(self) -> None:
+        if self._parameters is None:
+            self._parameters = Parameters(self._host.logic.getParameterNode())
+            self._gui = self._parameters.connectGui(self.ui)
+            if self.session.study is not None:
+                self._parameters.studyFolder = str(self.session.study.folder)
+
+    def _drop_parameters(self) -> None:
+        if self._parameters is not None:
+            self._parameters.disconnectGui(self._gui)
+            self._parameters = None
+
+    def _select_editor_node(self) -> None:
+        """Give the editor its own parameter set in the scene."""
+        node = slicer.mrmlScene.GetSingletonNode(EDITOR_TAG, "vtkMRMLSegmentEditorNode")
+        if node is None:
+            node = slicer.mrmlScene.CreateNodeByClass("vtkMRMLSegmentEditorNode")
+            node.UnRegister(None)
+            node.SetSingletonTag(EDITOR_TAG)
+            node = slicer.mrmlScene.AddNode(node)
+        self.ui.editor.setMRMLSegmentEditorNode(node)
+
+    def _scene_closes(self, caller=None, event=None) -> None:  # noqa: ANN001
+        self._drop_parameters()
+        self.ui.editor.setSegmentationNode(None)
+        self.ui.editor.removeViewObservations()
+        self.viewer.forget()
+
+    def _scene_closed(self, caller=None, event=None) -> None:  # noqa: ANN001
+        """Go on with an empty scene: the study is on the disk, and its job goes on."""
+        self._select_editor_node()
+        self._take_parameters()
+        self.ui.requestsTable.clearSelection()
+        self._changed()
+
+    def _scene_imported(self, caller=None, event=None) -> None:  # noqa: ANN001
+        """Take up the study and the slice that a loaded scene was saved with."""
+        self._drop_parameters()
+        node = self._host.logic.getParameterNode()
+        saved = Parameters(node)
+        folder, case, index = saved.studyFolder, saved.case, saved.slice
+        self._select_editor_node()
+        self.viewer.forget()
+        open_now = "" if self.session.study is None else str(self.session.study.folder)
+        if folder and folder != open_now and self.session.work is None:
+            attempt(self.session.open)(Path(folder))
+        self._take_parameters()
+        self._changed()
+        if self.session.study is not None and str(self.session.study.folder) == folder:
+            self._restore(case, index)
+
+    def _restore(self, case: str, index: int) -> None:
+        for request in self.annotating.requests():
+            if (request.case, request.slice) == (case, index):
+                self.slices.select(request.rank)
+                self.slices.show_selected()
+
+    # What the sections tell
+
+    def _opened(self, folder: str) -> None:
+        if self._parameters is not None:
+            self._parameters.studyFolder = folder
+        self.viewer.forget()
+
+    def _shown(self, case: str, index: int) -> None:
+        self._clicks.follow()
+        if self._parameters is not None:
+            current = self.session.current()
+            self._parameters.case, self._parameters.slice = case, index
+            self._parameters.round = current.index if current is not None else -1
+
+    def _keep_time(self, on: bool) -> None:
+        self.annotating.keep_time = on
+
+    def _progressed(self) -> None:
+        if self._sections:
+            self.rounds.update_progress()
+
+    def _changed(self) -> None:
+        """Show the session as it is now."""
+        if not getattr(self, "_sections", ()):
+            return
+        try:
+            for section in self._sections:
+                section.update()
+        except VQBEGALError as error:  # the folder was damaged or taken away under the open study
+            self.session.give_up()
+            slicer.util.errorDisplay(str(error))
+        missing = self.session.missing
+        self.ui.setupFrame.visible = bool(missing)
+        self.ui.setupProgress.visible = False
+        self.ui.setupText.text = _("Training needs packages that are not installed yet: {packages}.").format(
+            packages=", ".join(missing)
+        )
+        self.ui.status.text = self._status()
+
+    def _status(self) -> str:
+        """Return the one sentence that says what can be done next."""
+        session = self.session
+        if session.work is not None:
+            return _("{what} is going on in the background.").format(what=session.work.what)
+        if reason := session.reason_against_round():
+            return reason
+        current = session.current()
+        if current is not None and not current.trained and self.annotating.remaining_text():
+            return _("Annotate the slices in section 4, then train.")
+        return _("Ready for the next round.")
+
+    def _install(self) -> None:
+        """Install what is missing, because a person asked for it."""
+        self.ui.setupProgress.visible = True
+        try:
+            dependencies.install(lambda text: slicer.util.showStatusMessage(text))
+        except dependencies.InstallError as error:
+            slicer.util.errorDisplay(str(error))
+        self.session.missing = dependencies.missing()
+        self._changed()

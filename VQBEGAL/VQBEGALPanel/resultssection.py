@@ -1,0 +1,119 @@
+"""Section 5: predictions, learning curve, uncertainty, advice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from slicer.i18n import tr as _
+
+from VQBEGALLib.slices import SliceFrame
+from VQBEGALPanel.highlight import RESULTS
+from VQBEGALPanel.plots import show_learning_curve, strip
+from VQBEGALPanel.sections import Gate, attempt
+
+if TYPE_CHECKING:
+    from VQBEGALPanel.annotating import Annotating
+    from VQBEGALPanel.caseviewer import CaseViewer
+    from VQBEGALPanel.session import Session
+
+_STRIP = (400, 18)
+"""Pixels."""
+
+
+class ResultsSection:
+    """Shows what the newest network makes of the cases.
+
+    Args:
+        ui: the panel's widgets.
+        session: what the widgets act on.
+        annotating: knows the learning curve.
+        viewer: brings cases up.
+    """
+
+    def __init__(self, ui, session: Session, gate: Gate, annotating: Annotating, viewer: CaseViewer) -> None:  # noqa: ANN001
+        self._ui, self._session, self._gate = ui, session, gate
+        self._annotating, self._viewer = annotating, viewer
+        self._cases: list[str] = []
+        ui.resultCase.connect("currentIndexChanged(int)", lambda _index: self._update_case())
+        ui.showResult.connect("clicked()", attempt(self.show))
+        ui.segmentCase.connect("clicked()", attempt(lambda: session.segment([self.case()])))
+        ui.segmentAll.connect("clicked()", attempt(lambda: session.segment([])))
+        ui.show3D.connect("toggled(bool)", lambda on: self._show_3d(on))
+        ui.showCurve.connect("clicked()", attempt(self.show_curve))
+
+    def case(self) -> str:
+        """Return the chosen case, empty without one."""
+        return self._ui.resultCase.currentText
+
+    def show(self) -> None:
+        """Bring the case and its prediction up, at the slice with most of the organ."""
+        case, scene = self.case(), self._session.scene
+        scene.prediction(case)
+        planes = SliceFrame.of(self._session.study.grid(case)).planes(scene.mask(case, "prediction"))
+        areas = planes.sum(axis=(1, 2))
+        self._viewer.show_case(case, int(np.argmax(areas)) if areas.any() else None, layout=RESULTS)
+        self._show_3d(self._ui.show3D.checked)
+
+    def _show_3d(self, visible: bool) -> None:
+        if self._session.scene is not None and self.case():
+            self._viewer.show_3d(self.case(), visible=visible)
+
+    def show_curve(self) -> None:
+        """Plot the learning curve."""
+        self._viewer.views.arrange(RESULTS)
+        show_learning_curve(*self._annotating.curve())
+        self._viewer.plotted_something_else()
+
+    def update(self) -> None:
+        """Show the figures there are, and grey what cannot be done."""
+        ui, study = self._ui, self._session.study
+        cases = [] if study is None else [subject.name for subject in study.cases()]
+        if cases != self._cases:
+            self._cases, keep = cases, self.case()
+            blocked = ui.resultCase.blockSignals(True)
+            ui.resultCase.clear()
+            ui.resultCase.addItems(cases)
+            ui.resultCase.setCurrentIndex(max(cases.index(keep) if keep in cases else 0, 0) if cases else -1)
+            ui.resultCase.blockSignals(blocked)
+        validation, proposals = ([], []) if study is None else self._annotating.curve()
+        ui.resultText.text = _figures(validation, proposals)
+        ui.advice.text = self._session.advice
+        no_curve = _(
+            "There is no learning curve yet: it needs validation cases with a reference, or corrected proposals."
+        )
+        self._gate.set(ui.showCurve, "" if validation or proposals else no_curve)
+        self._update_case()
+
+    def _update_case(self) -> None:
+        ui, case, study = self._ui, self.case(), self._session.study
+        none = "" if case else _("There is no case yet.")
+        against = none or self._session.reason_against_segmenting()
+        self._gate.set(ui.segmentCase, against)
+        self._gate.set(ui.segmentAll, against)
+        newest = study.predictions().get(case) if study is not None and case else None
+        missing = "" if newest is not None else _("There is no prediction of this case yet: press Segment.")
+        self._gate.set(ui.showResult, none or missing)
+        self._gate.set(ui.show3D, none or missing)
+        values = study.uncertainty(case) if newest is not None else {}
+        ui.uncertaintyStrip.visible = bool(values)
+        ui.uncertaintyText.text = ""
+        if values:
+            worst = max(values, key=values.get)
+            ui.uncertaintyText.text = _("Prediction of round {round}; least certain at slice {slice}:").format(
+                round=newest.round, slice=worst
+            )
+            ui.uncertaintyStrip.setPixmap(strip(values, SliceFrame.of(study.grid(case)).count, *_STRIP))
+
+
+def _figures(validation: list[tuple[float, float]], proposals: list[tuple[float, float]]) -> str:
+    parts = []
+    if validation:
+        parts.append(
+            _("Validation Dice {dice:.3f} with {count:.0f} slices.").format(
+                dice=validation[-1][1], count=validation[-1][0]
+            )
+        )
+    if proposals:
+        parts.append(_("Your corrections agree with the proposals by Dice {dice:.3f}.").format(dice=proposals[-1][1]))
+    return " ".join(parts)

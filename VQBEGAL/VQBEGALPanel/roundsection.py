@@ -1,0 +1,125 @@
+"""Section 3: one button for the next round, with progress, log and cancel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import slicer
+from slicer.i18n import tr as _
+
+from VQBEGALPanel.sections import Gate, attempt
+from VQBEGALPanel.session import duration
+
+if TYPE_CHECKING:
+    from VQBEGALPanel.annotating import Annotating
+    from VQBEGALPanel.session import Session
+
+
+class RoundSection:
+    """Starts rounds and shows how they go.
+
+    Args:
+        ui: the panel's widgets.
+        session: what the widgets act on.
+        annotating: knows what is not done yet.
+    """
+
+    def __init__(self, ui, session: Session, gate: Gate, annotating: Annotating) -> None:  # noqa: ANN001
+        self._ui, self._session, self._gate, self._annotating = ui, session, gate, annotating
+        self._logged = 0
+        ui.nextRound.connect("clicked()", attempt(self.next_round))
+        ui.trainOnly.connect("clicked()", attempt(self.train_only))
+        ui.estimate.connect("clicked()", attempt(session.measure))
+        ui.cancelJob.connect("clicked()", attempt(session.cancel))
+
+    def next_round(self) -> None:
+        """Train, score and select, after saying what becomes of slices that are not done."""
+        if self._may_leave_slices():
+            self._session.next_round()
+
+    def train_only(self) -> None:
+        """Train without selecting."""
+        if self._may_leave_slices():
+            self._session.next_round(only_train=True)
+
+    def _may_leave_slices(self) -> bool:
+        current = self._session.current()
+        left = "" if current is None or current.trained else self._annotating.remaining_text()
+        return not left or slicer.util.confirmOkCancelDisplay(left)
+
+    def update(self) -> None:
+        """Say what the button does now, and grey what cannot be done."""
+        ui, session = self._ui, self._session
+        current = session.current()
+        first = current is None
+        ui.nextRound.text = _("Choose the first slices") if first else _("Train and choose the next slices")
+        if current is not None and current.trained:
+            ui.nextRound.text = _("Choose the next slices")
+        self._gate.set(ui.nextRound, session.reason_against_round())
+        self._gate.set(ui.trainOnly, session.reason_against_training())
+        self._gate.set(ui.estimate, session.reason_against_cases() or session.reason_against_round())
+        self._gate.set(ui.cancelJob, "" if session.work is not None else _("Nothing is going on in the background."))
+        ui.roundSummary.text = self._summary()
+        ui.estimateText.text = session.estimate_text()
+        self.update_progress()
+
+    def _summary(self) -> str:
+        current, session = self._session.current(), self._session
+        if session.study is None:
+            return ""
+        if current is None:
+            count = session.study.config.rounds.seed_budget
+            return _("The first {count} slices are spread over the patients; there is no network yet.").format(
+                count=count
+            )
+        if current.trained:
+            return _("Round {number} is trained.").format(number=current.index)
+        counter = self._annotating.counter()
+        left = self._annotating.remaining_text()
+        return " ".join(
+            [
+                _("Round {number} asks for {asked} slices; {done} are done.").format(
+                    number=current.index, asked=counter.asked, done=counter.done
+                ),
+                *([left] if counter.done else []),
+            ]
+        )
+
+    def update_progress(self) -> None:
+        """Show the job's progress and the new lines of the log."""
+        ui, work = self._ui, self._session.work
+        for line in self._session.log[self._logged :]:
+            ui.log.appendPlainText(line)
+        self._logged = len(self._session.log)
+        ui.progress.visible = ui.progressText.visible = work is not None
+        if work is None:
+            return
+        progress = work.progress
+        ui.progress.maximum = progress.total  # 0 shows a bar that only moves
+        ui.progress.value = progress.done
+        ui.progressText.text = self._progress_text()
+
+    def _progress_text(self) -> str:
+        work = self._session.work
+        if work.job.cancelled:
+            return _("{what}: cancelling…").format(what=work.what)
+        progress = work.progress
+        if not progress.stage:
+            return _("{what}: starting…").format(what=work.what)
+        text = _("{what}: {stage}, {done} of {total}").format(
+            what=work.what, stage=stage_words(progress.stage), done=progress.done, total=progress.total
+        )
+        left = progress.seconds_left
+        return text if left is None else text + _(", about {time} left").format(time=duration(left))
+
+
+def stage_words(stage: str) -> str:
+    """Return what a stage of a job is called in the panel."""
+    known = {
+        "slices": _("preparing slices"),
+        "train": _("training"),
+        "score": _("scoring slices"),
+        "segment": _("segmenting"),
+        "estimate": _("measuring"),
+    }
+    return known.get(stage, stage)

@@ -1,0 +1,325 @@
+"""MRML nodes ↔ volumes of the study: the one place where axes and RAS/LPS are turned.
+
+A node that the panel made carries its case, its kind and the checksum of the image that it belongs to as
+attributes. Nodes are found by these and never held, so that a deleted node or another scene does no harm.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import slicer
+import vtk
+from slicer.i18n import tr as _
+
+from VQBEGALLib.errors import InputError
+from VQBEGALLib.slices import SliceFrame
+from VQBEGALLib.volumes import Volume
+from VQBEGALPanel.organs import organ
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from VQBEGALLib.study import Study
+    from VQBEGALLib.study.records import Which
+
+Kind = Literal["primary", "auxiliary", "annotation", "prediction"]
+CASE, KIND, IMAGE, ROUND = "VQBEGAL.Case", "VQBEGAL.Kind", "VQBEGAL.Image", "VQBEGAL.Round"
+
+LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+"""RAS ↔ LPS, both ways."""
+
+PREDICTION_COLOR = (0.35, 0.75, 1.0)
+_CLASSES = {
+    "primary": "vtkMRMLScalarVolumeNode",
+    "auxiliary": "vtkMRMLScalarVolumeNode",
+    "annotation": "vtkMRMLSegmentationNode",
+    "prediction": "vtkMRMLSegmentationNode",
+}
+
+
+class Scene:
+    """The nodes of one study's cases.
+
+    Args:
+        study: open study.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self._recent: list[str] = []
+
+    def find(self, case: str, kind: Kind) -> slicer.vtkMRMLDisplayableNode | None:
+        """Return the node of a case, None where it is not loaded."""
+        image = self._record(case, kind).sha256
+        for node in slicer.util.getNodesByClass(_CLASSES[kind]):
+            if (node.GetAttribute(CASE), node.GetAttribute(KIND), node.GetAttribute(IMAGE)) == (case, kind, image):
+                return node
+        return None
+
+    def _record(self, case: str, kind: Kind):  # noqa: ANN202
+        return self.study.subjects[case].image("auxiliary" if kind == "auxiliary" else "primary")
+
+    def volume(self, case: str, which: Which) -> slicer.vtkMRMLScalarVolumeNode:
+        """Return a case's volume node, loaded from the study where it is not in the scene.
+
+        Raises:
+            InputError: the case has no such image, or the application reads its file on another grid.
+            RuntimeError: the application cannot read the file.
+        """
+        path = self.study.image_path(case, which)
+        self._recent = [*(name for name in self._recent if name != case), case]
+        node = self.find(case, which)
+        if node is None:
+            modality = self.modality(which)
+            node = slicer.util.loadVolume(str(path), {"name": f"{case} {modality}", "show": False})
+            if not _same_grid(node, self.study.grid(case, which)):
+                slicer.mrmlScene.RemoveNode(node)
+                raise InputError(
+                    _("The application reads {name} of {case} on another grid than the study.").format(
+                        name=path.name, case=case
+                    ),
+                    _("Resample the volume to a rectangular grid and add it as a new case."),
+                )
+            _set_window(node, modality)
+            self._mark(node, case, which)
+        return node
+
+    def modality(self, which: Which) -> str:
+        """Return ``CT`` or ``MR``."""
+        settings = self.study.config.slices
+        return settings.primary_modality if which == "primary" else settings.auxiliary_modality
+
+    def annotation(self, case: str) -> slicer.vtkMRMLSegmentationNode:
+        """Return the segmentation that a person paints in; a new one holds what the study has."""
+        node = self.find(case, "annotation")
+        if node is None:
+            node = self._segmentation(case, "annotation", _("{case} annotation").format(case=case))
+            labels = self.study.labels(case)
+            if labels is not None:
+                self._write(node, case, labels.labelmap.voxels)
+        return node
+
+    def prediction(self, case: str) -> slicer.vtkMRMLSegmentationNode | None:
+        """Return the newest prediction as a segmentation of its own, None where the study has none."""
+        newest = self.study.predictions().get(case)
+        node = self.find(case, "prediction")
+        if newest is None:
+            return node
+        if node is None:
+            node = self._segmentation(case, "prediction", _("{case} prediction").format(case=case))
+        if node.GetAttribute(ROUND) != str(newest.round):
+            self._write(node, case, self._read(newest.path))
+            node.SetAttribute(ROUND, str(newest.round))
+        return node
+
+    def _read(self, path: Path) -> np.ndarray:
+        """Return the voxels (K, J, I) of a labelmap file."""
+        loaded = slicer.util.loadLabelVolume(str(path), {"show": False})
+        try:
+            return slicer.util.arrayFromVolume(loaded).copy()
+        finally:
+            slicer.mrmlScene.RemoveNode(loaded)
+
+    def mask(self, case: str, kind: Literal["annotation", "prediction"]) -> np.ndarray | None:
+        """Return a segmentation's organ as uint8 0/1 (K, J, I) on the primary image's grid, None where it is absent."""
+        node = self.find(case, kind)
+        if node is None:
+            return None
+        found = slicer.util.arrayFromSegmentBinaryLabelmap(node, segment_id(node), self.volume(case, "primary"))
+        return None if found is None else (found > 0).astype(np.uint8)
+
+    def labelmap(self, case: str) -> Volume:
+        """Return the annotation as a labelmap on the study's grid of the primary image."""
+        grid = self.study.grid(case)
+        mask = self.mask(case, "annotation")
+        return grid if mask is None else grid.with_voxels(mask)
+
+    def put_slice(self, case: str, index: int, plane: np.ndarray) -> None:
+        """Replace one slice of the annotation by a plane in the frame's own order; all others stay."""
+        node = self.annotation(case)
+        mask = self.labelmap(case).voxels.copy()
+        SliceFrame.of(self.study.grid(case)).planes(mask)[index] = plane
+        self._write(node, case, mask)
+
+    def focus(self, case: str, view_ids: Sequence[str]) -> None:
+        """Show the segmentations of one case, in the given views, and hide those of all others.
+
+        Patients share the scene's coordinates, and CT and MR are not registered: a segmentation is shown, and can be
+        painted, only over the image that it belongs to.
+        """
+        for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode"):
+            display = node.GetDisplayNode()
+            if node.GetAttribute(KIND) is None or display is None:
+                continue
+            display.SetVisibility(node.GetAttribute(CASE) == case)
+            display.RemoveAllViewNodeIDs()
+            for view_id in view_ids:
+                display.AddViewNodeID(view_id)
+
+    def unload(self, keep: str) -> list[str]:
+        """Take the volumes of the cases that were shown longest ago out of the scene while memory is short.
+
+        Segmentations stay: they may hold work that is not finished.
+
+        Returns:
+            Cases that were unloaded.
+        """
+        gone = []
+        while memory_is_short() and (old := next((name for name in self._recent if name != keep), None)):
+            self._recent.remove(old)
+            if old in self.study.subjects:
+                self._remove(old)
+                gone.append(old)
+        return gone
+
+    def _remove(self, case: str) -> None:
+        for which in ("primary", "auxiliary"):
+            node = None if self._record(case, which) is None else self.find(case, which)
+            if node is not None:
+                slicer.mrmlScene.RemoveNode(node)
+
+    def _segmentation(self, case: str, kind: Kind, name: str) -> slicer.vtkMRMLSegmentationNode:
+        """Make an empty segmentation with the organ's segment on the primary image's geometry."""
+        volume = self.volume(case, "primary")
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+        node.CreateDefaultDisplayNodes()
+        node.SetReferenceImageGeometryParameterFromVolumeNode(volume)
+        known = organ(self.study.config.organ)
+        color = known.color if kind == "annotation" else PREDICTION_COLOR
+        added = node.GetSegmentation().AddEmptySegment("", known.name, color)
+        segment = node.GetSegmentation().GetSegment(added)
+        if known.entry:
+            segment.SetTag(segment.GetTerminologyEntryTagName(), known.entry)
+        if kind == "prediction":
+            node.GetDisplayNode().SetAllSegmentsVisibility2DFill(False)
+        self._mark(node, case, kind)
+        return node
+
+    def _write(self, node: slicer.vtkMRMLSegmentationNode, case: str, voxels: np.ndarray) -> None:
+        slicer.util.updateSegmentBinaryLabelmapFromArray(
+            voxels.astype(np.uint8), node, segment_id(node), self.volume(case, "primary")
+        )
+
+    def _mark(self, node: slicer.vtkMRMLNode, case: str, kind: Kind) -> None:
+        node.SetAttribute(CASE, case)
+        node.SetAttribute(KIND, kind)
+        node.SetAttribute(IMAGE, self._record(case, kind).sha256)
+
+
+def segment_id(node: slicer.vtkMRMLSegmentationNode) -> str:
+    """Return the organ's segment: the first one."""
+    return node.GetSegmentation().GetNthSegmentID(0)
+
+
+def affine(node: slicer.vtkMRMLVolumeNode) -> np.ndarray:
+    """Return a volume node's matrix (4, 4), voxel index (i, j, k, 1) → LPS mm."""
+    matrix = vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(matrix)
+    return LPS @ slicer.util.arrayFromVTKMatrix(matrix)
+
+
+def slice_to_ras(grid: Volume, index: int) -> np.ndarray:
+    """Return the pose (4, 4) of a slice view that shows one slice of a grid along the grid's own plane, RAS mm.
+
+    Columns: to the right of the view (the patient's left), upwards (anterior), along the view's normal, centre.
+    """
+    frame = SliceFrame.of(grid)
+    ras = LPS @ grid.affine
+    up, right = (ras[:3, 2 - axis] / np.linalg.norm(ras[:3, 2 - axis]) for axis in frame.axes[1:])
+    right = -right if right[0] > 0 else right
+    up = -up if up[1] < 0 else up
+    normal = np.cross(up, right)  # to the head: the application's axial views are left-handed
+    normal /= np.linalg.norm(normal)
+    centre = np.array([(size - 1) / 2 for size in grid.shape])
+    centre[frame.axis] = index
+    pose = np.eye(4)
+    pose[:3, 0], pose[:3, 1], pose[:3, 2] = right, np.cross(right, normal), normal
+    pose[:3, 3] = (ras @ [*centre[::-1], 1])[:3]
+    return pose
+
+
+def export_volume(node: slicer.vtkMRMLVolumeNode, path: Path) -> None:
+    """Write a volume as the scene shows it, its transform applied, without touching the node.
+
+    Raises:
+        InputError: the volume has no voxels, or is bent by a nonlinear transform.
+        RuntimeError: the file cannot be written.
+    """
+    if node.GetImageData() is None:
+        raise InputError(
+            _("{name} has no voxels.").format(name=node.GetName()), _("Load the volume again, or choose another one.")
+        )
+    copy = slicer.mrmlScene.AddNewNodeByClass(node.GetClassName())
+    try:
+        copy.CopyContent(node)
+        copy.SetAndObserveTransformNodeID(node.GetTransformNodeID())
+        if node.GetParentTransformNode() is not None and not copy.HardenTransform():
+            raise InputError(
+                _("{name} is under a transform that cannot be applied.").format(name=node.GetName()),
+                _("Resample the volume, and add the result."),
+            )
+        storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
+        storage.SetFileName(str(path))
+        storage.SetUseCompression(False)
+        if not storage.WriteData(copy):
+            raise RuntimeError(_("{name} cannot be written.").format(name=path.name))
+    finally:
+        slicer.mrmlScene.RemoveNode(copy)
+
+
+def export_segment(
+    node: slicer.vtkMRMLSegmentationNode, wanted: str, volume: slicer.vtkMRMLVolumeNode, path: Path
+) -> None:
+    """Write one segment as a labelmap on a volume's grid.
+
+    Args:
+        node: segmentation.
+        wanted: the segment's name, in any case; without one of that name, the only segment there is.
+        volume: gives the grid.
+        path: file to write.
+
+    Raises:
+        InputError: the segmentation has several segments, and none of that name.
+        RuntimeError: the file cannot be written.
+    """
+    segments = node.GetSegmentation()
+    ids = [segments.GetNthSegmentID(number) for number in range(segments.GetNumberOfSegments())]
+    named = [each for each in ids if segments.GetSegment(each).GetName().lower() == wanted.lower()]
+    chosen = named[0] if named else ids[0] if len(ids) == 1 else None
+    if chosen is None:
+        raise InputError(
+            _("{name} has no segment called {organ}.").format(name=node.GetName(), organ=wanted),
+            _("Rename the organ's segment, or choose another segmentation."),
+        )
+    mask = slicer.util.arrayFromSegmentBinaryLabelmap(node, chosen, volume)
+    copy = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode")
+    try:
+        copy.CopyOrientation(volume)
+        slicer.util.updateVolumeFromArray(copy, (mask > 0).astype(np.uint8))
+        export_volume(copy, path)
+    finally:
+        slicer.mrmlScene.RemoveNode(copy)
+
+
+def memory_is_short() -> bool:
+    """Tell whether less than a fifth of the computer's memory is free."""
+    system = slicer.vtkSystemInformation()
+    system.RunMemoryCheck()
+    total = system.GetTotalPhysicalMemory()
+    return total > 0 and system.GetAvailablePhysicalMemory() < total / 5
+
+
+def _same_grid(node: slicer.vtkMRMLVolumeNode, grid: Volume) -> bool:
+    loaded = Volume(np.broadcast_to(np.uint8(0), slicer.util.arrayFromVolume(node).shape), affine(node))
+    return grid.same_grid(loaded, tolerance=0.01)
+
+
+def _set_window(node: slicer.vtkMRMLScalarVolumeNode, modality: str) -> None:
+    """Show CT in an abdominal soft-tissue window; MR keeps the application's own choice."""
+    if modality == "CT":
+        display = node.GetDisplayNode()
+        display.SetAutoWindowLevel(False)
+        display.SetWindowLevel(400, 50)

@@ -1,0 +1,80 @@
+"""What all sections of the panel share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from VQBEGALLib.errors import VQBEGALError
+
+
+class Gate:
+    """Greys what cannot be done, with the reason as its tooltip; keeps the tooltip that says what it does."""
+
+    def __init__(self) -> None:
+        self._tips: dict[str, str] = {}
+
+    def set(self, widget: qt.QWidget, reason: str) -> None:
+        """Enable a widget where there is no reason against it."""
+        tip = self._tips.setdefault(widget.objectName, widget.toolTip)
+        widget.enabled = not reason
+        widget.toolTip = reason or tip
+
+
+def attempt(action: Callable[..., object]) -> Callable[..., None]:
+    """Return an action that shows what went wrong in the application's own display instead of raising."""
+
+    def run(*arguments: object) -> None:
+        try:
+            action(*arguments)
+        except VQBEGALError as error:
+            slicer.util.errorDisplay(str(error))
+        except (OSError, RuntimeError) as error:
+            slicer.util.errorDisplay(_("That did not work: {error}.").format(error=str(error).rstrip(".")))
+
+    return run
+
+
+def fill(combo: qt.QComboBox, items: Sequence[tuple[str, str]]) -> None:
+    """Give a combo box its choices: text and value."""
+    combo.clear()
+    for text, value in items:
+        combo.addItem(text, value)
+
+
+def choose(combo: qt.QComboBox, value: str) -> None:
+    """Select the choice with a value, where there is one."""
+    index = combo.findData(value)
+    if index >= 0 and index != combo.currentIndex:
+        combo.setCurrentIndex(index)
+
+
+def set_up_table(table: qt.QTableWidget, titles: Sequence[str]) -> None:
+    """Give a table its columns."""
+    table.setColumnCount(len(titles))
+    table.setHorizontalHeaderLabels(list(titles))
+    table.verticalHeader().hide()
+    table.horizontalHeader().setStretchLastSection(True)
+
+
+def fill_table(table: qt.QTableWidget, rows: Sequence[Sequence[Any]]) -> None:
+    """Write texts into a table, one row an item; the selection is cleared."""
+    blocked = table.blockSignals(True)
+    table.setUpdatesEnabled(False)
+    table.setRowCount(0)
+    table.setRowCount(len(rows))
+    for number, row in enumerate(rows):
+        for column, text in enumerate(row):
+            table.setItem(number, column, qt.QTableWidgetItem(text))
+    table.setUpdatesEnabled(True)
+    table.blockSignals(blocked)
+
+
+def selected_row(table: qt.QTableWidget) -> int:
+    """Return the selected row, -1 without one."""
+    rows = table.selectionModel().selectedRows()
+    return rows[0].row() if rows else -1

@@ -1,0 +1,392 @@
+"""What the panel can do: one open study, at most one job in the background, and reasons for what cannot be done.
+
+No widgets, and no torch: training and scoring are the job's affair. While a study is open here it is held for
+writing, so that a second application is told; a job gets it for as long as it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from slicer.i18n import tr as _
+
+from VQBEGALLib.config import preset
+from VQBEGALLib.errors import StudyError, VQBEGALError
+from VQBEGALLib.study import Study
+from VQBEGALLib.study.records import Round, Split
+from VQBEGALPanel import dependencies
+from VQBEGALPanel.jobs import Event, Job, Outcome
+from VQBEGALPanel.scene import Scene
+
+LONG = 600
+"""Seconds; a round that is estimated to take longer asks before it starts."""
+
+
+@dataclass
+class Progress:
+    """Where the job stands, for a bar and a line of text."""
+
+    stage: str = ""
+    done: int = 0
+    total: int = 0
+    unit: str = ""
+    seconds_left: float | None = None
+
+
+@dataclass
+class Work:
+    """A job that is going on.
+
+    Args:
+        what: for the status line, for example ``Training``.
+        job: its process.
+        then: called with the outcome once the study is held again.
+    """
+
+    what: str
+    job: Job
+    then: Callable[[Outcome], None]
+    progress: Progress = field(default_factory=Progress)
+
+
+class Session:
+    """The open study and what goes on with it.
+
+    Args:
+        changed: called after anything changed that the panel shows.
+        progressed: called when only the job's progress or the log did.
+        failed: told of a problem that a person should see: what is wrong and what to do.
+        confirm: asks a person; returns whether to go on.
+    """
+
+    def __init__(
+        self,
+        *,
+        changed: Callable[[], None],
+        progressed: Callable[[], None],
+        failed: Callable[[str], None],
+        confirm: Callable[[str], bool],
+    ) -> None:
+        self._changed, self._progressed, self._failed, self._confirm = changed, progressed, failed, confirm
+        self.study: Study | None = None
+        self.scene: Scene | None = None
+        self.work: Work | None = None
+        self.log: list[str] = []
+        self.estimate: Event | None = None
+        self.advice = ""
+        self.strategy = "vq_begal"
+        self.device = "auto"
+        self.missing = dependencies.missing()
+        self._hold = ExitStack()
+        self._read: dict[str, Any] = {}
+
+    def refresh(self) -> None:
+        """Forget what has been read of the study, and tell that something changed."""
+        self._read.clear()
+        self._changed()
+
+    # The study
+
+    def create(self, folder: Path, preset_name: str, changes: Mapping[str, object]) -> None:
+        """Make a study without cases and open it.
+
+        Raises:
+            VQBEGALError: the folder or a setting cannot be used.
+        """
+        Study.create(folder, preset(preset_name, changes), [])
+        self.open(folder)
+
+    def open(self, folder: Path) -> None:
+        """Open a study and hold it.
+
+        Raises:
+            VQBEGALError: there is no study, it is damaged, or somebody else is writing to it.
+        """
+        study = Study.open(folder)
+        with ExitStack() as hold:
+            hold.enter_context(study.writing("3D Slicer"))
+            self.close()
+            self._hold = hold.pop_all()
+        self.study, self.scene, self.estimate, self.advice = study, Scene(study), None, ""
+        self.refresh()
+
+    def close(self) -> None:
+        """Let go of the study; a job that is going on is ended, and can be resumed."""
+        if self.work is not None:
+            self.work.job.stop()
+            self.work = None
+        self._hold.close()
+        self.study = self.scene = None
+        self.refresh()
+
+    def give_up(self) -> None:
+        """Let go of a study whose folder was damaged or taken away."""
+        self._read.clear()
+        self._hold.close()
+        self.study = self.scene = None
+
+    def configure(self, changes: Mapping[str, object]) -> None:
+        """Change settings of the open study.
+
+        Raises:
+            VQBEGALError: a setting cannot be changed any more, or the disk refuses.
+        """
+        self._open_study().configure(changes)
+        self.estimate = None
+        self.refresh()
+
+    def set_split(self, case: str, split: Split) -> None:
+        """Let a case serve something else; a VQBEGALError says why it cannot."""
+        self._open_study().set_split(case, split)
+        self.refresh()
+
+    def remove_case(self, case: str) -> None:
+        """Take a case out of the study; a VQBEGALError says why it cannot."""
+        self._open_study().remove_subjects([case])
+        self.refresh()
+
+    def rounds(self) -> list[Round]:
+        """Return the study's rounds, read once after every change; empty without a study."""
+        if self.study is None:
+            return []
+        if "rounds" not in self._read:
+            self._read["rounds"] = self.study.rounds()
+        return self._read["rounds"]
+
+    def budget(self) -> dict[str, int]:
+        """Return ``total``, ``used`` and ``left`` slices, read once after every change; zeros without a study."""
+        if self.study is None:
+            return {"total": 0, "used": 0, "left": 0}
+        if "budget" not in self._read:
+            self._read["budget"] = self.study.ledger()["budget"]
+        return self._read["budget"]
+
+    def current(self) -> Round | None:
+        """Return the newest round, None where there is none."""
+        return next(reversed(self.rounds()), None)
+
+    def _open_study(self) -> Study:
+        if self.study is None:
+            raise StudyError(_("No study is open."), _("Create or open one in section 1."))
+        return self.study
+
+    # Jobs
+
+    def add_cases(self, source: Sequence[str], *, after: Callable[[], None] = lambda: None) -> None:
+        """Copy cases into the study in the background.
+
+        Args:
+            source: options of ``vqbegal study add``.
+            after: called when it has ended, however.
+        """
+        folder = str(self._open_study().folder)
+
+        def then(outcome: Outcome) -> None:
+            after()
+
+        self._start(_("Adding cases"), ["study", "add", folder, *source], then)
+
+    def next_round(self, *, only_train: bool = False) -> None:
+        """Train where there are labels, then score and select; a long run asks first."""
+        if self.estimate is None and self.current() is not None:
+            self.measure(lambda: self._advance(only_train))
+        else:
+            self._advance(only_train)
+
+    def _advance(self, only_train: bool) -> None:
+        if self._is_long() and not self._confirm(_("{estimate} Start now?").format(estimate=self.estimate_text())):
+            return
+        options = ["--only-train"] if only_train else ["--strategy", self.strategy]
+        self._start(_("Next round"), self._command("advance", *options), self._advanced)
+
+    def _advanced(self, outcome: Outcome) -> None:
+        if outcome.result is not None:
+            self.advice = " ".join(str(outcome.result[key]) for key in ("stopped", "advice") if outcome.result.get(key))
+
+    def segment(self, cases: Sequence[str]) -> None:
+        """Apply the newest network to cases; to all without any."""
+        self._start(_("Segmenting"), self._command("segment", *cases), lambda outcome: None)
+
+    def measure(self, go_on: Callable[[], None] = lambda: None) -> None:
+        """Estimate time and memory of the next round, then go on where that was not cancelled."""
+
+        def then(outcome: Outcome) -> None:
+            if outcome.result is not None:
+                self.estimate = outcome.result
+                go_on()
+
+        self._start(_("Estimating"), self._command("estimate"), then)
+
+    def cancel(self) -> None:
+        """Ask the job to stop; what is finished is kept."""
+        if self.work is not None:
+            self.work.job.cancel()
+            self.refresh()
+
+    def _command(self, name: str, *options: str) -> list[str]:
+        return [name, str(self._open_study().folder), *options, "--device", self.device]
+
+    def _start(self, what: str, arguments: list[str], then: Callable[[Outcome], None]) -> None:
+        self._hold.close()
+        self.work = Work(what, Job(arguments, self._event, self._ended), then)
+        self.log.append(f"— {what}")
+        try:
+            self.work.job.start()
+        except OSError as error:
+            self.work = None
+            self._take_hold()
+            self._failed(_("The work cannot be started: {error}.").format(error=error))
+        self.refresh()
+
+    def _event(self, event: Event) -> None:
+        kind = event.get("event")
+        if kind in ("stage", "progress") and self.work is not None:
+            progress = self.work.progress
+            progress.stage, progress.unit = str(event["stage"]), str(event["unit"])
+            progress.done, progress.total = int(event["done"]), int(event["total"])
+            progress.seconds_left = event.get("seconds_left")
+        if line := _line(event):
+            self.log.append(line)
+        self._progressed()
+
+    def _ended(self, outcome: Outcome) -> None:
+        work, self.work = self.work, None
+        if work is None:
+            return
+        if self._take_hold():
+            told = _("cancelled; what was finished is kept") if outcome.cancelled else outcome.problem or _("done")
+            self.log.append(f"{work.what}: {told}")
+            work.then(outcome)
+        if outcome.problem:
+            self.missing = dependencies.missing()
+            self._failed(f"{outcome.problem} {outcome.remedy}".strip())
+        self.refresh()
+
+    def _take_hold(self) -> bool:
+        """Hold the study again after a job; where somebody else was quicker it is closed, and a person told."""
+        try:
+            self._hold.enter_context(self._open_study().writing("3D Slicer"))
+        except VQBEGALError as error:
+            self.study = self.scene = None
+            self._failed(str(error))
+            return False
+        return True
+
+    # What cannot be done, and why
+
+    def reason_against_study(self) -> str:
+        """Return why no other study can be opened, empty where it can."""
+        return self._busy()
+
+    def reason_against_cases(self) -> str:
+        """Return why no case can be added or changed, empty where it can."""
+        return self._without_study() or self._busy() or self._lacking()
+
+    def reason_against_annotating(self) -> str:
+        """Return why no answer can be taken, empty where it can."""
+        if reason := self._without_study() or self._lacking():
+            return reason
+        if self.work is not None:
+            return _("{what} is going on: you can page through the slices; annotate when it is done.").format(
+                what=self.work.what
+            )
+        current = self.current()
+        if current is None:
+            return _("No slice has been chosen yet: press “Choose the first slices” in section 3.")
+        return _("The newest round is trained: choose the next slices.") if current.trained else ""
+
+    def reason_against_training(self) -> str:
+        """Return why there is nothing to train, empty where there is."""
+        if reason := self.reason_against_cases() or self._without_cases():
+            return reason
+        current = self.current()
+        if current is None:
+            return _("There is nothing to train yet: choose the first slices and annotate some.")
+        if current.trained:
+            return _("The newest round is trained already.")
+        if not self.budget()["used"]:
+            return _("Annotate at least one slice first.")
+        return ""
+
+    def reason_against_round(self) -> str:
+        """Return why no next round can be started, empty where it can."""
+        current = self.current()
+        if current is not None and not current.trained:
+            return self.reason_against_training()
+        if reason := self.reason_against_cases() or self._without_cases():
+            return reason
+        budget = self.budget()
+        if budget["left"] <= 0:
+            return _("The budget of {total} slices is spent: raise “Slices in all” in section 1 to go on.").format(
+                total=budget["total"]
+            )
+        return ""
+
+    def reason_against_segmenting(self) -> str:
+        """Return why no case can be segmented, empty where it can."""
+        if reason := self.reason_against_cases():
+            return reason
+        return "" if any(item.trained for item in self.rounds()) else _("No network is trained yet.")
+
+    def _busy(self) -> str:
+        return "" if self.work is None else _("{what} is going on; wait or cancel it.").format(what=self.work.what)
+
+    def _without_study(self) -> str:
+        return "" if self.study is not None else _("Create or open a study first.")
+
+    def _without_cases(self) -> str:
+        return "" if self.study.cases("train") else _("Add a case for training first.")
+
+    def _lacking(self) -> str:
+        if not self.missing:
+            return ""
+        return _("Install what is missing first: {packages}.").format(packages=", ".join(self.missing))
+
+    # What the next round costs
+
+    def estimate_text(self) -> str:
+        """Return time and memory of the next round in words, empty where they have not been measured."""
+        found: Mapping[str, Any] | None = self.estimate
+        if found is None:
+            return ""
+        text = _("The next round takes about {time} and {memory:.1f} GB on {device}.").format(
+            time=duration(found["seconds"]), memory=found["memory_mb"] / 1024, device=found["device"]
+        )
+        if self._is_large():
+            text += " " + _("Only {free:.1f} GB are free: close other programs or choose a smaller network.").format(
+                free=found["available_mb"] / 1024
+            )
+        return text
+
+    def _is_large(self) -> bool:
+        found = self.estimate
+        return bool(found and found.get("available_mb") and found["memory_mb"] > found["available_mb"])
+
+    def _is_long(self) -> bool:
+        return bool(self.estimate and (self.estimate["seconds"] > LONG or self._is_large()))
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words, as exact as a person wants it."""
+    if seconds < 90:
+        return _("{count} s").format(count=round(seconds))
+    if seconds < 5400:
+        return _("{count} min").format(count=round(seconds / 60))
+    return _("{count:.1f} h").format(count=seconds / 3600)
+
+
+def _line(event: Event) -> str:
+    """Return what the log says of an event, empty where it says nothing."""
+    kind = event.get("event")
+    if kind in ("message", "warning", "device"):
+        return str(event.get("text") or event.get("name") or event.get("device") or "")
+    if kind == "stage":
+        return str(event["stage"])
+    if kind == "round":
+        dice = (event.get("dice") or {}).get("mean")
+        return "" if dice is None else _("Validation Dice {dice:.3f}").format(dice=dice)
+    return ""
