@@ -6,6 +6,11 @@ that the command line ends with, so that a script or the panel can tell them apa
 
 from __future__ import annotations
 
+import re
+
+_TOO_LARGE = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
+"""How torch words a lack of memory where it raises a bare RuntimeError: on the processor and on Apple's GPUs."""
+
 
 class VQBEGALError(Exception):
     """Base of all deliberate errors.
@@ -54,6 +59,13 @@ class OutOfMemoryError(VQBEGALError):
     """The chosen device has too little memory for the configured network and batch."""
 
     exit_code = 7
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Tell whether an error, of whichever library, says that a device has too little memory."""
+    return isinstance(error, (OutOfMemoryError, MemoryError)) or (
+        isinstance(error, RuntimeError) and bool(_TOO_LARGE.search(str(error)))
+    )
 
 
 class MissingDependencyError(VQBEGALError):

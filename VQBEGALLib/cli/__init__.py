@@ -9,7 +9,6 @@ import argparse
 import importlib
 import io
 import os
-import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -19,11 +18,15 @@ from typing import Any
 
 from VQBEGALLib.cli.parser import build_parser
 from VQBEGALLib.cli.terminal import JsonOutput, Output, TextOutput
-from VQBEGALLib.errors import CancelledError, MissingDependencyError, OutOfMemoryError, StorageError, VQBEGALError
+from VQBEGALLib.errors import (
+    CancelledError,
+    MissingDependencyError,
+    OutOfMemoryError,
+    StorageError,
+    VQBEGALError,
+    lacks_memory,
+)
 from VQBEGALLib.events import Reporter
-
-_TOO_LARGE = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
-"""How torch words a lack of memory where it raises a bare RuntimeError: on the processor and on Apple's GPUs."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,7 +76,7 @@ def as_told(error: Exception) -> VQBEGALError:
             f"The Python package {package} is not installed, or cannot be loaded.",
             f"Run: python -m pip install {package}",
         )
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _TOO_LARGE.search(str(error))):
+    if lacks_memory(error):
         return OutOfMemoryError(
             "There is too little memory for this step.",
             "Close other programs, or create the study with a smaller preset, size or batch_size.",

@@ -17,6 +17,7 @@ from VQBEGALLib.volumes import read_volume, write_volume
 if TYPE_CHECKING:  # torch is imported only by the commands that need it
     import torch
 
+    from VQBEGALLib.network.device import Compute
     from VQBEGALLib.rounds import Material
 
 
@@ -136,6 +137,22 @@ def train(options: argparse.Namespace, reporter: Reporter) -> Result:
     return tables.rounds(study, f"Round {trained.index} is trained.")
 
 
+def advance(options: argparse.Namespace, reporter: Reporter) -> Result:
+    """Train on what is annotated, select the next round, segment what it asks for."""
+    from VQBEGALLib.rounds import advance as advance_study
+
+    study = Study.open(options.study)
+    found = advance_study(
+        study,
+        strategy_name=options.strategy,
+        device=_device(options, reporter),
+        reporter=reporter,
+        select=not options.only_train,
+        fallback=options.device == "auto",
+    )
+    return tables.advance(found)
+
+
 def predict(options: argparse.Namespace, reporter: Reporter) -> Result:
     """Segment a volume."""
     from VQBEGALLib.inference import predict as predict_volume
@@ -157,11 +174,12 @@ def segment(options: argparse.Namespace, reporter: Reporter) -> Result:
     """Segment cases of a study with its newest network."""
     from VQBEGALLib.rounds import Material, segment_cases
 
-    study, device = Study.open(options.study), _device(options, reporter)
+    study, compute = Study.open(options.study), _compute(options, reporter)
     with study.writing("segment"):
         names = options.cases or [case.name for case in study.cases()]
         splits = {study.subject(name).split for name in names}
-        found = segment_cases(Material(study, reporter, splits), names, device=device, reporter=reporter)
+        material = Material(study, reporter, splits)
+        found = compute.run(lambda device: segment_cases(material, names, device=device, reporter=reporter))
     return tables.predictions(dict(zip(dict.fromkeys(names), found, strict=True)))
 
 
@@ -231,3 +249,9 @@ def _device(options: argparse.Namespace, reporter: Reporter) -> torch.device:
     from VQBEGALLib.network.device import choose_device
 
     return choose_device(options.device, threads=options.threads, reporter=reporter)
+
+
+def _compute(options: argparse.Namespace, reporter: Reporter) -> Compute:
+    from VQBEGALLib.network.device import Compute
+
+    return Compute(_device(options, reporter), reporter, fallback=options.device == "auto")

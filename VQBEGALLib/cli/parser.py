@@ -235,6 +235,20 @@ def _rounds(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     train = _add(commands, "train", "train", "Train the newest round on all labels, then validate.", computes=True)
     train.add_argument("study", type=Path, metavar="STUDY")
 
+    advance = _add(
+        commands,
+        "advance",
+        "advance",
+        "Do all that comes before the next annotation: train on the labels there are, validate, select the next "
+        "slices, segment their cases. What is done already is left out, so that it goes on after an interruption.",
+        computes=True,
+    )
+    advance.add_argument("study", type=Path, metavar="STUDY")
+    _strategy(advance)
+    advance.add_argument(
+        "--only-train", action="store_true", help="select nothing; segment all training and validation cases"
+    )
+
 
 def _strategy(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(

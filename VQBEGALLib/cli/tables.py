@@ -6,8 +6,9 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from VQBEGALLib.errors import InputError
 from VQBEGALLib.study import Prediction, Study
 from VQBEGALLib.study.records import SPLITS, Round
 from VQBEGALLib.volumes import Volume
+
+if TYPE_CHECKING:
+    from VQBEGALLib.rounds import Advance
 
 WORDS = {"all": "everything", "encoder": "encoders", "decoder": "decoder"}
 
@@ -122,6 +126,15 @@ def rounds(study: Study, reason: str) -> Result:
         ],
     }
     return Result(data, "\n".join([*(f"round {item.index}: {_round_line(item)}" for item in done), reason]))
+
+
+def advance(found: Advance) -> Result:
+    """Say what was learned and what comes next."""
+    lines = [f"Round {found.round} asks for {found.requests} slices."] if found.requests else []
+    if not found.requests and found.stopped is None:
+        lines.append(f"Round {found.round} is trained.")
+    lines += [sentence for sentence in (found.stopped, found.advice) if sentence]
+    return Result(asdict(found), "\n".join(lines))
 
 
 def requests(study: Study, round_: Round, *, as_json: bool) -> Result:

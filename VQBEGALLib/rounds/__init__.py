@@ -1,5 +1,6 @@
 """Rounds: score, select, annotate, train, evaluate, and when to stop."""
 
+from VQBEGALLib.rounds.advancing import Advance, advance
 from VQBEGALLib.rounds.annotation import Oracle
 from VQBEGALLib.rounds.evaluation import evaluate
 from VQBEGALLib.rounds.material import Material
@@ -8,8 +9,10 @@ from VQBEGALLib.rounds.segmentation import segment_cases
 from VQBEGALLib.rounds.steps import check_networks, load_round, newest_trained, select, train_round
 
 __all__ = [
+    "Advance",
     "Material",
     "Oracle",
+    "advance",
     "check_networks",
     "evaluate",
     "evaluate_round",

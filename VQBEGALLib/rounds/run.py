@@ -13,7 +13,7 @@ from VQBEGALLib.events import Reporter
 from VQBEGALLib.rounds.annotation import Oracle
 from VQBEGALLib.rounds.evaluation import Auxiliary, evaluate
 from VQBEGALLib.rounds.material import Material
-from VQBEGALLib.rounds.steps import load_round, require_cases, select, train_round
+from VQBEGALLib.rounds.steps import exhausted, load_round, require_cases, select, train_round
 from VQBEGALLib.selection import strategy
 from VQBEGALLib.study import Study
 from VQBEGALLib.study.records import Round, Split
@@ -53,7 +53,7 @@ def run(
         while True:
             done = study.rounds()
             current = done[-1] if done else None
-            if current is None or _finished(study, current):
+            if current is None or finished(study, current):
                 reason = stop_reason(done, rounds, study, material)
                 if reason:
                     study.log({"event": "stopped", "reason": reason})
@@ -113,7 +113,8 @@ def _has_validation(study: Study) -> bool:
     return any(case.primary_reference is not None for case in study.cases("validation"))
 
 
-def _finished(study: Study, round_: Round) -> bool:
+def finished(study: Study, round_: Round) -> bool:
+    """Tell whether a round is trained and, where the study allows it, validated."""
     return round_.trained and ("validation" in (round_.metrics or {}) or not _has_validation(study))
 
 
@@ -123,14 +124,15 @@ def stop_reason(done: list[Round], rounds: int, study: Study, material: Material
         return ""
     if len(done) >= rounds:
         return f"All {rounds} rounds are done."
-    if study.ledger()["budget"]["left"] <= 0:
-        return f"The budget of {study.config.rounds.total_budget} slices is spent."
-    if not material.unlabelled(material.examples()):
-        return "Every slice of the pool is annotated."
-    if plateaued(_validation_curve(done), settings := study.config.rounds):
-        gained = f"less than {settings.plateau_delta:g} over {settings.plateau_rounds} rounds"
-        return f"Validation Dice gained {gained}."
-    return ""
+    examples = material.examples()
+    return exhausted(study.config, examples, material.unlabelled(examples)) or flat(done, study.config.rounds)
+
+
+def flat(done: list[Round], settings: RoundSettings) -> str:
+    """Return by how little validation rose in the last rounds, one sentence; an empty text where it still rises."""
+    if not plateaued(_validation_curve(done), settings):
+        return ""
+    return f"Validation Dice gained less than {settings.plateau_delta:g} over {settings.plateau_rounds} rounds."
 
 
 def _validation_curve(done: list[Round]) -> list[float]:

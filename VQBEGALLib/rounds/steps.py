@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
+import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from VQBEGALLib.config import Config
 from VQBEGALLib.errors import StudyError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.network import VQBEGAL
@@ -22,9 +26,10 @@ from VQBEGALLib.slices import SlicePair
 from VQBEGALLib.storage import write_bytes
 from VQBEGALLib.study import Study
 from VQBEGALLib.study.checking import Finding
-from VQBEGALLib.study.records import Request, Round
+from VQBEGALLib.study.labelstore import read_index
+from VQBEGALLib.study.records import Request, Round, Which
 from VQBEGALLib.study.roundstore import CHECKPOINT, MODEL, SCORES, round_folder
-from VQBEGALLib.training import train
+from VQBEGALLib.training import Example, train
 
 
 def select(material: Material, name: str, *, device: torch.device, reporter: Reporter) -> Round:
@@ -53,12 +58,11 @@ def select(material: Material, name: str, *, device: torch.device, reporter: Rep
     examples = material.examples()
     pool = material.unlabelled(examples)
     left = config.rounds.total_budget - len(examples)
-    if left <= 0 or not pool:
-        reason = "The annotation budget is spent." if left <= 0 else "No slice is left to annotate."
-        remedy = (
-            "The newest round's network is the result; raise total_budget (`vqbegal study set`) or add cases to go on."
+    if reason := exhausted(config, examples, pool):
+        raise StudyError(
+            reason,
+            "The newest round's network is the result; raise total_budget (`vqbegal study set`) or add cases to go on.",
         )
-        raise StudyError(reason, remedy)
     index = len(rounds)
     chosen = name if index else config.rounds.cold_start
     context = Context(
@@ -95,10 +99,7 @@ def train_round(material: Material, *, device: torch.device, reporter: Reporter)
     """
     study, config = material.study, material.config
     require_cases(study)
-    rounds = study.rounds()
-    if not rounds:
-        raise StudyError("The study has no round yet.", "Select the first slices with `vqbegal next`.")
-    round_ = rounds[-1]
+    round_ = newest_round(study)
     folder = study.round_folder(round_.index)
     examples = material.examples()
     unlabelled = material.unlabelled(examples)
@@ -118,6 +119,7 @@ def train_round(material: Material, *, device: torch.device, reporter: Reporter)
     save_model(folder / MODEL, trained.model, config)
     figures = {
         "labelled": len(examples),
+        "labels": labels_digest(study),
         "pool": len(examples) + len(unlabelled),
         "history": trained.history,
         "diagnosis": diagnose(trained.model, material.pairs("train"), material.reader, device),
@@ -137,6 +139,38 @@ def require_cases(study: Study) -> None:
     """
     if not study.cases("train"):
         raise StudyError("The study has no training case yet.", "Add one with `vqbegal study add`.")
+
+
+def newest_round(study: Study) -> Round:
+    """Return the last round, trained or not.
+
+    Raises:
+        StudyError: there is none.
+    """
+    rounds = study.rounds()
+    if not rounds:
+        raise StudyError("The study has no round yet.", "Select the first slices with `vqbegal next`.")
+    return rounds[-1]
+
+
+def exhausted(config: Config, examples: Sequence[Example], pool: Sequence[SlicePair]) -> str:
+    """Return why no further slice can be asked for, one sentence; or an empty text."""
+    if len(examples) >= config.rounds.total_budget:
+        return f"The budget of {config.rounds.total_budget} slices is spent."
+    return "" if pool else "No slice is left to annotate."
+
+
+def labels_digest(study: Study) -> str:
+    """Return a digest of the labels that training learns from; another one means that there is something new."""
+    images: list[Which] = ["primary", "auxiliary"] if study.config.training.supervise == "both" else ["primary"]
+    digest = hashlib.sha256()
+    for case in sorted(item.name for item in study.subjects.values() if item.split == "train"):
+        for which in images:
+            index = read_index(study.folder, case, which)
+            if index is not None:
+                items = [index.annotations[number].to_json() for number in sorted(index.annotations)]
+                digest.update(json.dumps([case, which, index.sha256, items]).encode())
+    return digest.hexdigest()
 
 
 def load_round(study: Study, index: int) -> tuple[VQBEGAL, Path]:

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 
+import VQBEGALLib.network.device
 import VQBEGALLib.rounds
 from VQBEGALLib import __version__
 from VQBEGALLib.cli import as_told
@@ -114,6 +115,42 @@ def test_next_and_evaluate_print_json(call, new, trained):
     assert requests["index"] == 1 and {"case", "slice", "role", "score"} <= requests["requests"][0].keys()
     scores = json.loads(call("evaluate", trained, "--split", "validation", "--json", *CPU).out)
     assert scores["split"] == "validation" and 0 <= scores["with"]["summary"]["dice"]["mean"] <= 1
+
+
+def test_advance_does_all_between_two_annotations(call, new, label):
+    assert "Round 0 asks for 6 slices." in call("advance", new, *CPU).out
+    label(new)
+    events = call("advance", new, "--strategy", "random", "--events", "json", *CPU).events
+    assert {key: events[-1][key] for key in ("round", "trained", "requests", "stopped", "advice")} == {
+        "round": 1,
+        "trained": True,
+        "requests": 4,
+        "stopped": None,
+        "advice": None,
+    }
+    assert {"train", "evaluate validation", "segment"} <= {event.get("stage") for event in events}
+    told = call("advance", new, *CPU)
+    assert told.code == 4 and one_sentence(told) and "Annotate at least one" in told.err
+    label(new)
+    assert call("advance", new, "--only-train", *CPU).out == "Round 1 is trained.\n"
+    assert call("study", "set", new, "total_budget=10").code == 0
+    assert call("advance", new, *CPU).out == "The budget of 10 slices is spent.\n"
+
+
+def test_auto_falls_back_to_the_processor(call, trained, monkeypatch):
+    monkeypatch.setattr(VQBEGALLib.network.device, "choose_device", lambda name, **more: torch.device("cuda"))
+    real = VQBEGALLib.rounds.segment_cases
+
+    def on_processor_only(*words, device: torch.device, **more):
+        if device.type != "cpu":
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+        return real(*words, device=device, **more)
+
+    monkeypatch.setattr(VQBEGALLib.rounds, "segment_cases", on_processor_only)
+    told = call("segment", trained, "s2")
+    assert told.code == 0 and "Warning: The cuda device has too little memory" in told.err
+    told = call("segment", trained, "s2", "--device", "cuda")
+    assert told.code == 7 and one_sentence(told)
 
 
 def test_segment_keeps_labelmaps_in_the_study(call, trained, new):
@@ -235,7 +272,7 @@ def test_3_unusable_input(call, tmp_path):
     assert told.code == 3 and one_sentence(told)
 
 
-@pytest.mark.parametrize("command", ["status", "check", "next", "train", "evaluate", "run", "segment"])
+@pytest.mark.parametrize("command", ["status", "check", "next", "train", "evaluate", "run", "segment", "advance"])
 def test_4_no_study(call, tmp_path, command):
     told = call(command, tmp_path)
     assert told.code == 4 and one_sentence(told) and "is not a study" in told.err
@@ -392,7 +429,7 @@ def test_130_a_job_whose_owner_is_gone_stops_and_can_go_on(call, new, start, tmp
     assert call("next", new, "--owner", os.getpid(), *CPU).code == 0
 
 
-@pytest.mark.parametrize("command", ["next", "train", "evaluate", "run", "status", "check", "segment"])
+@pytest.mark.parametrize("command", ["next", "train", "evaluate", "run", "status", "check", "segment", "advance"])
 def test_130_a_cancel_file_that_is_there_already_stops_before_anything(call, new, tmp_path, digest, command):
     (tmp_path / "stop").touch()
     before = digest(new)

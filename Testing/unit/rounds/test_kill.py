@@ -1,10 +1,11 @@
-"""``kill -9`` at random instants of run, label and train: nothing is lost, and the end is the same."""
+"""``kill -9`` at random instants of run, label, train and advance: nothing is lost, and the end is the same."""
 
 from __future__ import annotations
 
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,12 +14,14 @@ from pathlib import Path
 import pytest
 
 from VQBEGALLib.config import preset
+from VQBEGALLib.events import Reporter
+from VQBEGALLib.rounds import Oracle
 from VQBEGALLib.study import Study
 from VQBEGALLib.study.cohort import gather
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="killing needs fork")
 
-KILLS = {"run": 30, "by hand": 20}
+KILLS = {"run": 30, "by hand": 20, "advance": 15}
 Live = Callable[[list[str], "float | None"], int]
 
 
@@ -61,13 +64,22 @@ def make_study(cohort: Path, study_settings: dict[str, object]) -> Callable[[Pat
 
 def outcome(folder: Path) -> dict[str, bytes]:
     """Return what must not depend on kills: every round, its scores, its network, and the labels."""
-    names = ("rounds/*/round.json", "rounds/*/scores.csv", "rounds/*/model.safetensors")
-    files = {str(path.relative_to(folder)): path.read_bytes() for name in names for path in sorted(folder.glob(name))}
+    names = ("round.json", "scores.csv", "model.safetensors", "predictions/*")
+    files = {
+        str(path.relative_to(folder)): path.read_bytes()
+        for name in names
+        for path in sorted(folder.glob(f"rounds/*/{name}"))
+    }
     labels = {
         name: b"" if (found := Study.open(folder).labels(name)) is None else found.labelmap.voxels.tobytes()
         for name in Study.open(folder).subjects
     }
     return {**files, **labels}
+
+
+def answer(study: Study) -> None:
+    """Label what the newest round asks for from the references, as an oracle does."""
+    Oracle().answer(study, study.rounds()[-1], Reporter())
 
 
 def until_done(live: Live, args: list[str], study: Path, draws: random.Random, longest: float, most: int) -> int:
@@ -137,4 +149,27 @@ def test_the_path_by_hand_survives_kills(
         make_study(study)
         walk(study, with_kills)
         assert outcome(study) == outcome(whole)
+        turn += 1
+
+
+def test_advance_survives_kills_and_ends_as_if_uninterrupted(
+    tmp_path: Path, make_study: Callable[[Path], Study], live: Live
+) -> None:
+    whole, args = make_study(tmp_path / "whole"), ["advance", "", "--device", "cpu"]
+    args[1] = str(whole.folder)
+    assert live(args, None) == 0
+    answer(whole)
+    begun = shutil.copytree(whole.folder, tmp_path / "begun")
+    assert live(args, None) == 0
+    draws, kills, turn = random.Random(2), 0, 0
+    while kills < KILLS["advance"]:
+        study = shutil.copytree(begun, tmp_path / f"killed{turn}")
+        args[1] = str(study)
+        while (code := live(args, draws.uniform(0.005, 0.5) if kills < KILLS["advance"] else None)) != 0:
+            assert not [finding for finding in Study.open(study).check() if finding.level == "error"]
+            if code == 4 and len(Study.open(study).rounds()) == 2:
+                break  # killed after the last step: the next slices wait, and asking again is rightly refused
+            assert code == -9, f"{args} ended with {code}"
+            kills += 1
+        assert outcome(study) == outcome(whole.folder)
         turn += 1

@@ -241,7 +241,7 @@ def test_a_run_stops_when_the_budget_is_spent_and_the_last_round_takes_what_is_l
     assert go(study, rounds=9) == "The budget of 9 slices is spent."
     assert [len(item.requests) for item in study.rounds()] == [6, 3]
     assert sorted(item.role for item in study.rounds()[1].requests) == ["decoder", "decoder", "encoder"]
-    with pytest.raises(StudyError, match="budget is spent"):
+    with pytest.raises(StudyError, match="budget of 9 slices is spent"):
         choose(study)
 
 
@@ -253,7 +253,7 @@ def test_a_total_budget_below_the_first_rounds_is_kept(make):
 
 def test_a_run_stops_when_the_pool_is_empty(make):
     study = make(seed_budget=20, round_budget=20, total_budget=500)
-    assert go(study, rounds=9, strategy="random") == "Every slice of the pool is annotated."
+    assert go(study, rounds=9, strategy="random") == "No slice is left to annotate."
     assert [len(item.requests) for item in study.rounds()] == [20, 2 * SLICES - 20]
     with pytest.raises(StudyError, match="No slice is left"):
         choose(study)
