@@ -46,6 +46,20 @@ def study_add(options: argparse.Namespace, reporter: Reporter) -> Result:
     return tables.status(study)
 
 
+def study_remove(options: argparse.Namespace, reporter: Reporter) -> Result:
+    """Take cases out of a study."""
+    study = Study.open(options.study)
+    study.remove_subjects(options.cases)
+    return tables.status(study)
+
+
+def study_split(options: argparse.Namespace, reporter: Reporter) -> Result:
+    """Let a case serve training, validation or testing."""
+    study = Study.open(options.study)
+    study.set_split(options.case, options.split)
+    return tables.status(study)
+
+
 def study_set(options: argparse.Namespace, reporter: Reporter) -> Result:
     """Change settings of a study."""
     study = Study.open(options.study)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from VQBEGALLib import __version__
 from VQBEGALLib.config import METHODS, PRESETS
+from VQBEGALLib.study.records import SPLITS
 
 EPILOG = """\
 exit codes:
@@ -121,7 +122,7 @@ def _phantom(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def _study(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    group = commands.add_parser("study", help="Create a study, or add cases to one.", description=STUDY)
+    group = commands.add_parser("study", help="Create a study, or change its cases and settings.", description=STUDY)
     parts = group.add_subparsers(metavar="ACTION", required=True, title="actions")
     create = _add(
         parts,
@@ -150,6 +151,20 @@ def _study(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     add = _add(parts, "add", "study_add", "Add cases to a study; those that it has stay as they are.")
     add.add_argument("study", type=Path, metavar="STUDY")
     _cohort(add, required=True)
+    remove = _add(
+        parts, "remove", "study_remove", "Take cases out of a study and delete its copies; only such as no round uses."
+    )
+    remove.add_argument("study", type=Path, metavar="STUDY")
+    remove.add_argument("cases", nargs="+", metavar="CASE", help="names, as `next` prints them")
+    split = _add(
+        parts,
+        "split",
+        "study_split",
+        "Let a case serve training, validation or testing, with all volumes of its patient, while no round uses it.",
+    )
+    split.add_argument("study", type=Path, metavar="STUDY")
+    split.add_argument("case", metavar="CASE", help="its name")
+    split.add_argument("split", choices=SPLITS, help="what it serves from now on")
     change = _add(parts, "set", "study_set", "Change settings of a study, for example to raise total_budget.")
     change.add_argument("study", type=Path, metavar="STUDY")
     change.add_argument("assignments", nargs="+", metavar="KEY=VALUE", help="settings as in docs/settings.md")

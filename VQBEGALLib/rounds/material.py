@@ -13,6 +13,7 @@ from VQBEGALLib.events import Reporter
 from VQBEGALLib.slices import ImageKey, SliceCache, SliceFrame, SlicePair, pair_slices, prepare_masks
 from VQBEGALLib.slices.reader import PairReader
 from VQBEGALLib.study import Study
+from VQBEGALLib.study.imagestore import CACHE
 from VQBEGALLib.study.records import SPLITS, Split, Subject, Which
 from VQBEGALLib.study.records import Role as RoleName
 from VQBEGALLib.training import Example, Role
@@ -40,7 +41,7 @@ class Material:
         self.study = study
         self.config = study.config
         settings = self.config.slices
-        self._cache = SliceCache(study.folder / "cache", settings)
+        self._cache = SliceCache(study.folder / CACHE, settings)
         modality = {"primary": settings.primary_modality, "auxiliary": settings.auxiliary_modality}
         self.frames: dict[Which, dict[str, SliceFrame]] = {"primary": {}, "auxiliary": {}}
         keys: dict[Which, dict[str, ImageKey]] = {"primary": {}, "auxiliary": {}}

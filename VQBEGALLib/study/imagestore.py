@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +23,7 @@ from VQBEGALLib.volumes.volume import Volume
 from VQBEGALLib.volumes.writing import write_volume
 
 CASES = "cases"
+CACHE = "cache"
 _COPIED = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".mha")
 """Formats of one file, kept byte for byte; all others become NIfTI."""
 
@@ -83,6 +86,16 @@ def add_subjects(members: Sequence[NewSubject], study: Path, reporter: Reporter)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return subjects
+
+
+def remove_files(study: Path, name: str) -> None:
+    """Delete a subject's images and prepared slices; what the system keeps back is left, and no record names it."""
+    shutil.rmtree(study / CASES / name, ignore_errors=True)
+    prepared = re.compile(re.escape(name) + r"\.(primary|auxiliary)\.[0-9a-f]+\.npy")
+    for path in (study / CACHE).glob("*.npy"):
+        if prepared.fullmatch(path.name):
+            with suppress(OSError):
+                path.unlink()
 
 
 def grid_of(record: ImageRecord) -> Volume:

@@ -11,7 +11,7 @@ from VQBEGALLib.storage import inside, read_lines
 from VQBEGALLib.study import checking, imagestore, labelstore, ledger, predictionstore, roundstore
 from VQBEGALLib.study.labelstore import Labels
 from VQBEGALLib.study.predictionstore import Prediction
-from VQBEGALLib.study.records import ImageRecord, Round, Split, Subject, Which
+from VQBEGALLib.study.records import WHICH, ImageRecord, Round, Split, Subject, Which
 from VQBEGALLib.study.studyfile import read_state
 from VQBEGALLib.volumes.volume import Volume
 
@@ -57,6 +57,22 @@ class StudyReader:
                 f"The study has no subject {name!r}.", f"It has {known}." if known else "It has none yet; add one."
             )
         return self.subjects[name]
+
+    def in_use(self, name: str) -> str:
+        """Return why a subject can be neither removed nor put into another split, one sentence; empty where it can.
+
+        Raises:
+            InputError: there is no such subject.
+        """
+        self.subject(name)
+        if any(labelstore.read_index(self.folder, name, which) for which in WHICH):
+            return f"{name!r} has labels."
+        for round_ in self.rounds():
+            if any(item.case == name for item in round_.requests):
+                return f"Round {round_.index} asks for slices of {name!r}."
+            if any(item.partner == name for item in round_.requests):
+                return f"Round {round_.index} pairs slices with {name!r}."
+        return ""
 
     def image_path(self, name: str, which: Which = "primary") -> Path:
         """Return where an image lies; an InputError where there is no such subject or image."""

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from VQBEGALLib.config import Config
-from VQBEGALLib.errors import StudyError
+from VQBEGALLib.errors import InputError, StudyError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.storage import append_line, make_folder
 from VQBEGALLib.study import imagestore, labelstore, predictionstore, roundstore
@@ -29,7 +30,7 @@ from VQBEGALLib.study.locking import StudyLock
 from VQBEGALLib.study.membership import NewSubject, check_names, check_patients, check_trainable, checked
 from VQBEGALLib.study.predictionstore import Prediction
 from VQBEGALLib.study.reading import LOG, StudyReader
-from VQBEGALLib.study.records import Round, Status, Which
+from VQBEGALLib.study.records import SPLITS, Round, Split, Status, Which
 from VQBEGALLib.study.studyfile import built_aside, write_state
 from VQBEGALLib.volumes.volume import Volume
 
@@ -114,6 +115,52 @@ class Study(StudyReader):
             added = imagestore.add_subjects(members, self.folder, reporter or Reporter())
             write_state(self.folder, self.config, {**self.subjects, **added})
             self._load()
+
+    def remove_subjects(self, names: Iterable[str]) -> None:
+        """Take subjects out and delete their files, all or none.
+
+        Raises:
+            InputError: there is no such subject.
+            StudyError: one has labels, or a round asks for it or pairs slices with it.
+            StorageError: the disk is full or refuses.
+        """
+        with self._change("remove subjects"):
+            gone = set(names)
+            self._check_unused(gone, "Keep it, and skip its slices where they are of no use.")
+            for name in gone:
+                predictionstore.drop_case(self.folder, name)
+            kept = {name: subject for name, subject in self.subjects.items() if name not in gone}
+            write_state(self.folder, self.config, kept)
+            self._load()
+            for name in gone:
+                imagestore.remove_files(self.folder, name)
+
+    def set_split(self, name: str, split: Split) -> None:
+        """Let a subject serve something else; all subjects of its patient go along.
+
+        Raises:
+            InputError: there is no such subject or split.
+            StudyError: one of them has labels, or a round asks for it or pairs slices with it.
+            StorageError: the disk is full or refuses.
+        """
+        if split not in SPLITS:
+            raise InputError(f"There is no split {split!r}.", f"Choose one of {', '.join(SPLITS)}.")
+        with self._change(f"move {name}"):
+            patient = self.subject(name).patient
+            moved = {
+                each.name: replace(each, split=split)
+                for each in self.subjects.values()
+                if each.patient == patient and each.split != split
+            }
+            self._check_unused(moved, "It stays in its split; add another patient instead.")
+            if moved:
+                write_state(self.folder, self.config, {**self.subjects, **moved})
+                self._load()
+
+    def _check_unused(self, names: Iterable[str], remedy: str) -> None:
+        for name in sorted(names):
+            if reason := self.in_use(name):
+                raise StudyError(reason, remedy)
 
     def put_labels(
         self,

@@ -192,6 +192,19 @@ def test_files_without_the_volumes_to_segment_make_no_study(call, cohort, tmp_pa
     assert not list(tmp_path.iterdir())
 
 
+def test_cases_are_moved_and_removed_while_no_round_uses_them(call, new):
+    assert call("study", "split", new, "s1", "test").code == 0
+    assert call("study", "remove", new, "s2", "s3").code == 0
+    assert {name: item.split for name, item in Study.open(new).subjects.items()} == {"s0": "train", "s1": "test"}
+    assert call("advance", new, *CPU).code == 0
+    for words in (("split", new, "s0", "test"), ("remove", new, "s1", "s0")):
+        told = call("study", *words)
+        assert told.code == 4 and one_sentence(told) and "Round 0 asks for slices of 's0'." in told.err
+    told = call("study", "remove", new, "nobody")
+    assert told.code == 3 and one_sentence(told)
+    assert call("check", new).out == "The study is whole.\n"
+
+
 # Runs ----------------------------------------------------------------------------------------------------------
 
 
@@ -253,6 +266,8 @@ def test_json_events_end_with_the_error(call, tmp_path):
         ("study", "create", "x", "--primary", "a", "--table", "b"),
         ("study", "create", "x", "--primary", "a", "--preset", "huge"),
         ("study", "create", "x", "--primary", "a", "--seed", "-1"),
+        ("study", "remove", "x"),
+        ("study", "split", "x", "a", "training"),
         ("phantom", "x", "--subjects", "0"),
         ("next", "x", "--threads", "-3"),
         ("next", "x", "--device", "tpu"),

@@ -268,6 +268,58 @@ def test_a_study_may_begin_without_subjects(tmp_path, cohort):
     assert study.check() == []
 
 
+def test_subjects_are_removed_with_all_that_was_made_of_them(study, cohort):
+    study.save_round(Round(0, "random", trained=True))
+    study.put_prediction(0, "c", study.grid("c"), [0.0])
+    (study.folder / "cache").mkdir()
+    for name in ("c.primary.0123456789abcdef.npy", "a.c.primary.0123456789abcdef.npy"):
+        (study.folder / "cache" / name).touch()
+    before = (study.folder / "study.json").read_bytes()
+    with pytest.raises(InputError, match="nobody"):
+        study.remove_subjects(["c", "nobody"])
+    assert (study.folder / "study.json").read_bytes() == before and study.volume("c")
+    study.remove_subjects(["c"])
+    assert set(Study.open(study.folder).subjects) == {"a", "b", "m"}
+    assert not (study.folder / "cases" / "c").exists() and study.predictions() == {}
+    assert [path.name for path in (study.folder / "cache").iterdir()] == ["a.c.primary.0123456789abcdef.npy"]
+    assert study.check() == []
+    study.add_subjects([cohort[2]])
+    assert study.predictions() == {}, "another case of the same name has no prediction yet"
+
+
+def test_subjects_that_rounds_or_labels_rest_on_stay(study):
+    study.save_round(Round(0, "random", (Request(0, "a", 1, "m", 2),)))
+    study.put_labels("b", mask(), [0], round=0, axis=AXIS)
+    reasons = {
+        "a": "Round 0 asks for slices of 'a'.",
+        "m": "Round 0 pairs slices with 'm'.",
+        "b": "'b' has labels.",
+        "c": "",
+    }
+    assert {name: study.in_use(name) for name in "ambc"} == reasons
+    for name in "amb":
+        for change in (
+            lambda name=name: study.remove_subjects(["c", name]),
+            lambda name=name: study.set_split(name, "test"),
+        ):
+            with pytest.raises(StudyError) as caught:
+                change()
+            assert caught.value.problem in reasons.values() and caught.value.remedy
+    assert set(Study.open(study.folder).subjects) == {"a", "b", "c", "m"}
+
+
+def test_a_patient_changes_its_split_as_a_whole(study):
+    study.set_split("a", "validation")
+    splits = {name: subject.split for name, subject in Study.open(study.folder).subjects.items()}
+    assert splits == {"a": "validation", "b": "validation", "c": "test", "m": "train"}
+    study.put_labels("b", mask(), [0], round=0, axis=AXIS)
+    study.set_split("b", "validation")  # where it is already
+    with pytest.raises(StudyError, match="'b' has labels"):
+        study.set_split("a", "train")
+    with pytest.raises(InputError, match="no split 'training'"):
+        study.set_split("a", "training")
+
+
 def test_only_the_named_slices_are_merged(study):
     study.put_labels("a", mask(1), [0, 3], round=0, roles={3: "decoder"}, axis=AXIS)
     study.put_labels("a", mask(2), [3, 5], round=1, roles={5: "encoder"}, axis=AXIS)
