@@ -167,6 +167,15 @@ def advance(options: argparse.Namespace, reporter: Reporter) -> Result:
     return tables.advance(found)
 
 
+def estimate(options: argparse.Namespace, reporter: Reporter) -> Result:
+    """Say what a round will cost in time and memory."""
+    from VQBEGALLib.rounds import estimate as estimate_round
+
+    study, fallback = Study.open(options.study), options.device == "auto"
+    found = estimate_round(study, device=_device(options, reporter), reporter=reporter, fallback=fallback)
+    return tables.estimate(found)
+
+
 def predict(options: argparse.Namespace, reporter: Reporter) -> Result:
     """Segment a volume."""
     from VQBEGALLib.inference import predict as predict_volume

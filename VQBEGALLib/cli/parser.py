@@ -264,6 +264,15 @@ def _rounds(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "--only-train", action="store_true", help="select nothing; segment all training and validation cases"
     )
 
+    estimate = _add(
+        commands,
+        "estimate",
+        "estimate",
+        "Say what a round will cost in time and memory on this computer, from a few measured steps; takes seconds.",
+        computes=True,
+    )
+    estimate.add_argument("study", type=Path, metavar="STUDY")
+
 
 def _strategy(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(

@@ -19,7 +19,7 @@ from VQBEGALLib.study.records import SPLITS, Round
 from VQBEGALLib.volumes import Volume
 
 if TYPE_CHECKING:
-    from VQBEGALLib.rounds import Advance
+    from VQBEGALLib.rounds import Advance, Estimate
 
 WORDS = {"all": "everything", "encoder": "encoders", "decoder": "decoder"}
 
@@ -134,6 +134,18 @@ def advance(found: Advance) -> Result:
     if not found.requests and found.stopped is None:
         lines.append(f"Round {found.round} is trained.")
     lines += [sentence for sentence in (found.stopped, found.advice) if sentence]
+    return Result(asdict(found), "\n".join(lines))
+
+
+def estimate(found: Estimate) -> Result:
+    """Say what a round will cost."""
+    free = "" if found.available_mb is None else f" of {found.available_mb / 1024:.1f} GB that are free"
+    lines = [
+        f"A round takes about {found.seconds:.0f} s: {found.train_seconds:.0f} s to train, "
+        f"{found.score_seconds:.0f} s to score, {found.segment_seconds:.0f} s to validate and segment.",
+        f"It needs about {found.memory_mb / 1024:.1f} GB{free} ({found.device}).",
+        f"Basis: {found.basis}",
+    ]
     return Result(asdict(found), "\n".join(lines))
 
 

@@ -2,6 +2,7 @@
 
 from VQBEGALLib.rounds.advancing import Advance, advance
 from VQBEGALLib.rounds.annotation import Oracle
+from VQBEGALLib.rounds.estimating import Estimate, estimate
 from VQBEGALLib.rounds.evaluation import evaluate
 from VQBEGALLib.rounds.material import Material
 from VQBEGALLib.rounds.run import evaluate_round, run, validate
@@ -10,10 +11,12 @@ from VQBEGALLib.rounds.steps import check_networks, load_round, newest_trained, 
 
 __all__ = [
     "Advance",
+    "Estimate",
     "Material",
     "Oracle",
     "advance",
     "check_networks",
+    "estimate",
     "evaluate",
     "evaluate_round",
     "load_round",

@@ -137,6 +137,15 @@ def test_advance_does_all_between_two_annotations(call, new, label):
     assert call("advance", new, *CPU).out == "The budget of 10 slices is spent.\n"
 
 
+def test_estimate_says_what_a_round_costs(call, new, monkeypatch, digest):
+    monkeypatch.setattr(VQBEGALLib.rounds.estimating, "PATIENCE", 0.1)
+    before = digest(new)
+    result = call("estimate", new, "--events", "json", *CPU).events[-1]
+    assert {"seconds", "memory_mb", "available_mb", "device", "basis"} <= result.keys() and result["memory_mb"] > 0
+    assert "A round takes about" in call("estimate", new, *CPU).out
+    assert digest(new) == before
+
+
 def test_auto_falls_back_to_the_processor(call, trained, monkeypatch):
     monkeypatch.setattr(VQBEGALLib.network.device, "choose_device", lambda name, **more: torch.device("cuda"))
     real = VQBEGALLib.rounds.segment_cases
@@ -287,7 +296,9 @@ def test_3_unusable_input(call, tmp_path):
     assert told.code == 3 and one_sentence(told)
 
 
-@pytest.mark.parametrize("command", ["status", "check", "next", "train", "evaluate", "run", "segment", "advance"])
+@pytest.mark.parametrize(
+    "command", ["status", "check", "next", "train", "evaluate", "run", "segment", "advance", "estimate"]
+)
 def test_4_no_study(call, tmp_path, command):
     told = call(command, tmp_path)
     assert told.code == 4 and one_sentence(told) and "is not a study" in told.err
@@ -444,7 +455,9 @@ def test_130_a_job_whose_owner_is_gone_stops_and_can_go_on(call, new, start, tmp
     assert call("next", new, "--owner", os.getpid(), *CPU).code == 0
 
 
-@pytest.mark.parametrize("command", ["next", "train", "evaluate", "run", "status", "check", "segment", "advance"])
+@pytest.mark.parametrize(
+    "command", ["next", "train", "evaluate", "run", "status", "check", "segment", "advance", "estimate"]
+)
 def test_130_a_cancel_file_that_is_there_already_stops_before_anything(call, new, tmp_path, digest, command):
     (tmp_path / "stop").touch()
     before = digest(new)
