@@ -28,6 +28,8 @@ class _Collapser(QtCore.QObject):
     def update(self, child: QtWidgets.QWidget) -> None:
         self.busy = True
         child.setVisible(not self.section.collapsed and child not in self.hidden)
+        if child not in self.hidden:  # so that Qt still tells when the program hides it
+            child.setAttribute(QtCore.Qt.WA_WState_ExplicitShowHide, False)
         self.busy = False
 
     def update_all(self) -> None:

@@ -8,6 +8,7 @@ host.reset()      # back to an empty scene and fresh settings
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ def start() -> None:
     """Make the application, its main window and the modules that Python code of the application imports."""
     if "qt" in sys.modules and sys.modules["qt"].QApplication.instance() is not None:
         return
+    _keep_none()
     os.environ["QT_QPA_PLATFORM"] = "offscreen"
     if sys.platform == "linux":
         os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
@@ -51,6 +53,12 @@ def start() -> None:
     slicer.app._layout = qSlicerLayoutManager(window._views)
     window.show()
     slicer.app.processEvents()
+
+
+def _keep_none() -> None:
+    """Make None immortal, as it is from Python 3.12 on: PySide6 counts on that, and gives one reference too many back."""
+    if sys.version_info < (3, 12):
+        ctypes.c_ssize_t.from_address(id(None)).value += 1 << 40
 
 
 def _message(_kind: object, _context: object, text: str) -> None:

@@ -52,6 +52,9 @@ class qSlicerLayoutManager(QtCore.QObject):
     def mrmlScene(self) -> slicer.vtkMRMLScene:
         return self._logic.GetMRMLScene()
 
+    def mrmlSliceLogics(self) -> vtk.vtkCollection:
+        return slicer.app.applicationLogic().GetSliceLogics()
+
     def setLayout(self, layout: int) -> None:
         self._logic.GetLayoutNode().SetViewArrangement(layout)
 

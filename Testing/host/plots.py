@@ -67,7 +67,7 @@ class qMRMLPlotView(_View):
         self._chart.SetVisible(node is not None)
         if node is None:
             return
-        self._chart.SetTitle(node.GetTitle() if node.GetTitleVisibility() else "")
+        self._chart.SetTitle((node.GetTitleVisibility() and node.GetTitle()) or "")
         self._chart.SetShowLegend(node.GetLegendVisibility())
         axes = (vtk.vtkAxis.BOTTOM, node.GetXAxisTitle(), node.GetXAxisRangeAuto(), node.GetXAxisRange())
         _set_axis(self._chart.GetAxis(axes[0]), *axes[1:])

@@ -23,6 +23,9 @@ METHODS = {"contentsMargins", "sectionsMovable", "sectionsClickable", "singleSho
 OWN: dict[type, dict[str, str]] = {}
 """The host's own classes, each with those signals that carry MRML objects: the application's signature → its name."""
 
+watcher: Callable[[QtCore.QObject, str], None] | None = None
+"""Called with each object and the name of its attribute that is looked up, where set."""
+
 _connections: dict[tuple[int, str], list[tuple[Callable, Any]]] = {}
 _connect, _disconnect = QtCore.QObject.connect, QtCore.QObject.disconnect
 
@@ -75,6 +78,8 @@ def _with_connect(original: Callable) -> Callable:
     """Return an attribute access in which connect and disconnect are ours; PySide6 looks them up in C++."""
 
     def get(self: QtCore.QObject, name: str) -> Any:
+        if watcher is not None:
+            watcher(self, name)
         if name == "connect":
             return functools.partial(connect, self)
         if name == "disconnect":
@@ -103,8 +108,11 @@ def _install_properties(cls: type) -> None:
 
 def _refuse_unknown(self: QtCore.QObject, name: str, value: object) -> None:
     """Refuse what PythonQt refuses: new attributes on Qt's own objects, and methods or signals as targets."""
-    owner = _foreign_class(type(self))
+    owner = None if is_derived(type(self)) else type(self)
     known = inspect.getattr_static(type(self), name, None)
+    if isinstance(value, QtCore.SignalInstance):  # PySide6 keeps a signal with its object at first use
+        self.__dict__[name] = value
+        return
     if owner is not None and not (name.startswith("_") and owner in OWN):
         if known is None and isinstance(value, QtCore.QObject) and value.objectName == name:
             return  # PySide6's loader of .ui files wants to keep the children so; the application's does not
@@ -118,9 +126,9 @@ def _refuse_unknown(self: QtCore.QObject, name: str, value: object) -> None:
         self.__dict__[name] = value
 
 
-def _foreign_class(cls: type) -> type | None:
-    """Return the class if it belongs to Qt or to the host; classes that others derive in Python take attributes."""
-    return cls if cls.__module__.startswith("PySide6.") or cls in OWN else None
+def is_derived(cls: type) -> bool:
+    """Tell whether a class was derived in Python by others than the host; these take attributes."""
+    return not cls.__module__.startswith("PySide6.") and cls not in OWN
 
 
 def connect(sender: QtCore.QObject, signal: str, slot: Callable) -> bool:

@@ -69,11 +69,13 @@ def _take_properties(root: ET.Element) -> list[tuple[str, str, Any]]:
         cls = _own_classes().get(widget.get("class", ""))
         for item in widget.findall("property") if cls else []:
             name = item.get("name", "")
-            if item.get("stdset") != "0" and cls.staticMetaObject.indexOfProperty(name) < 0:
-                if not isinstance(getattr(cls, name, None), property):
-                    raise NotImplementedError(f"{cls.__name__} has no property {name} on the stand-in host.")
-                taken.append((widget.get("name"), name, _value(item[0], cls)))
-                widget.remove(item)
+            owner = next((base for base in cls.__mro__ if name in vars(base)), None)
+            if item.get("stdset") == "0" or (owner and owner.__module__.startswith("PySide6.")):
+                continue
+            if owner is None:
+                raise NotImplementedError(f"{cls.__name__} has no property {name} on the stand-in host.")
+            taken.append((widget.get("name"), name, _value(item[0], cls)))
+            widget.remove(item)
     return taken
 
 

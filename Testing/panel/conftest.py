@@ -16,7 +16,11 @@ sys.path[:0] = [str(_TESTING / "host"), str(_TESTING / "panel"), str(_MODULE.par
 try:
     import host
 
+    import surface
+
     host.start()
+    if surface.LIST.is_file():
+        surface.watch(_MODULE.parent)
     _problem = ""
 except ImportError as error:
     if os.environ.get("CI"):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import enum
 import os
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Annotated
 
 import numpy as np
 import pytest
@@ -290,10 +292,19 @@ def test_node_selectors_follow_the_scene(ui: object) -> None:
 
 
 def test_parameters_are_kept_in_their_node(ui: object) -> None:
-    from parameter_samples import Parameters, Side
-
     import slicer
+    from slicer.parameterNodeWrapper import Default, WithinRange, parameterNodeWrapper
 
+    Side = enum.Enum("Side", "LEFT RIGHT")  # noqa: N806
+    hints = {
+        "count": Annotated[int, WithinRange(0, 10), Default(3)],
+        "name": str,
+        "names": list[str],
+        "side": Side,
+        "path": Path,
+        "volume": slicer.vtkMRMLScalarVolumeNode,
+    }
+    Parameters = parameterNodeWrapper(type("Parameters", (), {"__annotations__": hints}))  # noqa: N806
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode")
     parameters = Parameters(node)
     assert (parameters.count, parameters.side, parameters.path, parameters.volume) == (3, Side.LEFT, Path(), None)
