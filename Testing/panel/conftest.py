@@ -15,7 +15,6 @@ sys.path[:0] = [str(_TESTING / "host"), str(_TESTING / "panel"), str(_MODULE.par
 
 try:
     import host
-
     import surface
 
     host.start()

@@ -98,7 +98,7 @@ class _Uses(ast.NodeVisitor):
     def __init__(self) -> None:
         self.found: set[tuple[str, ...]] = set()
 
-    def visit_Attribute(self, node: ast.Attribute) -> None:  # noqa: N802
+    def visit_Attribute(self, node: ast.Attribute) -> None:
         parts, inner = [node.attr], node.value
         while isinstance(inner, ast.Attribute):
             parts.append(inner.attr)
@@ -220,10 +220,11 @@ UI = """<?xml version="1.0"?><ui version="4.0"><widget class="qMRMLWidget" name=
 <item><widget class="ctkCollapsibleButton" name="section"><property name="collapsed"><bool>true</bool></property>
 <property name="text"><string>Section</string></property><layout class="QVBoxLayout"><item>
 <widget class="qMRMLNodeComboBox" name="volume"><property name="nodeTypes"><stringlist>
-<string>vtkMRMLScalarVolumeNode</string></stringlist></property><property name="noneEnabled"><bool>true</bool></property>
+<string>vtkMRMLScalarVolumeNode</string></stringlist></property>
+<property name="noneEnabled"><bool>true</bool></property>
 <property name="SlicerParameterName" stdset="0"><string>volume</string></property></widget></item><item>
-<widget class="QSpinBox" name="count"><property name="SlicerParameterName" stdset="0"><string>count</string></property>
-</widget></item></layout></widget></item><item><widget class="ctkPathLineEdit" name="path"><property name="filters">
+<widget class="QSpinBox" name="count">
+<property name="SlicerParameterName" stdset="0"><string>count</string></property></widget></item></layout></widget></item><item><widget class="ctkPathLineEdit" name="path"><property name="filters">
 <set>ctkPathLineEdit::Dirs|ctkPathLineEdit::Readable</set></property></widget></item></layout></widget>
 <connections><connection><sender>root</sender><signal>mrmlSceneChanged(vtkMRMLScene*)</signal>
 <receiver>volume</receiver><slot>setMRMLScene(vtkMRMLScene*)</slot></connection></connections></ui>"""
@@ -466,9 +467,8 @@ def test_slice_views_show_volume_segmentation_and_note(application: None) -> Non
 
 
 def test_plots_follow_their_table(application: None) -> None:
-    import slicer
-
     import qt
+    import slicer
 
     manager = slicer.app.layoutManager()
     manager.layoutLogic().GetLayoutNode().AddLayoutDescription(901, LAYOUT)
