@@ -1,8 +1,7 @@
 """VQBEGAL: train a segmentation network on your own CT and MR by annotating as few slices as possible."""
 
-import vtk  # noqa: F401  (the application's own modules expect it to be loaded)
-
 import slicer
+import vtk  # noqa: F401  (the application's own modules expect it to be loaded)
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import (
@@ -48,6 +47,7 @@ class VQBEGALWidget(ScriptedLoadableModuleWidget):
         ensure_library()
         from VQBEGALPanel.panel import Panel
 
+        self.logic = VQBEGALLogic()
         self.panel = Panel(self)
 
     def enter(self):

@@ -105,7 +105,7 @@ class Annotating:
 
     def reason_against_proposal(self, request: Request | None) -> str:
         """Return why a slice cannot start from the model's prediction, empty where it can."""
-        if reason := self._session.reason_against_annotating():
+        if reason := self._session.reasons.annotating():
             return reason
         if request is None:
             return _("Select a slice first.")

@@ -14,7 +14,7 @@ from slicer.i18n import tr as _
 
 from VQBEGALLib.slices import SliceFrame
 from VQBEGALLib.study.labelstore import read_index
-from VQBEGALPanel.scene import export_segment, export_volume
+from VQBEGALPanel.exporting import export_segment, export_volume
 from VQBEGALPanel.sections import Gate, attempt, choose, fill, fill_table, selected_row, set_up_table
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class CasesSection:
         show: brings a case up in the views.
     """
 
-    def __init__(self, ui, session: Session, gate: Gate, show: Callable[[str], None]) -> None:  # noqa: ANN001
+    def __init__(self, ui, session: Session, gate: Gate, show: Callable[[str], None]) -> None:
         self._ui, self._session, self._gate, self._show = ui, session, gate, show
         self._names: list[str] = []
         self._updating = False
@@ -82,8 +82,9 @@ class CasesSection:
             row = {"case": name, "patient": name, "split": ui.newSplit.currentData}
             for key, node in (("primary", primary), ("auxiliary", auxiliary)):
                 if node is not None:
-                    export_volume(node, folder / f"{key}.nrrd")
-                    row[key] = str(folder / f"{key}.nrrd")
+                    path = folder / f"{session.scene.modality(key)}.nrrd"
+                    export_volume(node, path)
+                    row[key] = str(path)
             if reference is not None and primary is not None:
                 export_segment(reference, session.study.config.organ, primary, folder / "labels.nrrd")
                 row["primary_labels"] = str(folder / "labels.nrrd")
@@ -96,7 +97,7 @@ class CasesSection:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         ui.caseName.text = ""
-        session.add_cases(["--table", str(table)], after=lambda: shutil.rmtree(folder, ignore_errors=True))
+        session.add_cases(["--table", str(table)], temporary=folder)
 
     def add_folders(self) -> None:
         """Copy many cases into the study."""
@@ -149,7 +150,7 @@ class CasesSection:
     def _selection_changed(self) -> None:
         ui, name = self._ui, self.selected()
         nothing = "" if name else _("Select a case in the table first.")
-        against = nothing or self._session.reason_against_cases()
+        against = nothing or self._session.reasons.cases()
         self._gate.set(ui.showCase, nothing)
         self._gate.set(ui.removeCase, against)
         self._gate.set(ui.caseSplit, against)
@@ -168,7 +169,7 @@ class CasesSection:
 
     def _gate_adding(self) -> None:
         ui, session = self._ui, self._session
-        against = session.reason_against_cases()
+        against = session.reasons.cases()
         reason = against
         if not reason:
             chosen = {"CT": ui.ctVolume, "MR": ui.mrVolume}

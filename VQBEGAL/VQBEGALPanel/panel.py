@@ -34,7 +34,7 @@ class Panel(VTKObservationMixin):
         host: the module's widget, with ``layout`` and ``logic``.
     """
 
-    def __init__(self, host) -> None:  # noqa: ANN001
+    def __init__(self, host) -> None:
         VTKObservationMixin.__init__(self)
         self._host = host
         self._parameters: Parameters | None = None
@@ -46,8 +46,8 @@ class Panel(VTKObservationMixin):
         self.session = session = Session(
             changed=self._changed,
             progressed=self._progressed,
-            failed=slicer.util.errorDisplay,
-            confirm=slicer.util.confirmOkCancelDisplay,
+            failed=lambda text: slicer.util.errorDisplay(text),
+            confirm=lambda text: slicer.util.confirmOkCancelDisplay(text),
         )
         gate = Gate()
         self.annotating = annotating = Annotating(session)
@@ -127,20 +127,20 @@ class Panel(VTKObservationMixin):
             node = slicer.mrmlScene.AddNode(node)
         self.ui.editor.setMRMLSegmentEditorNode(node)
 
-    def _scene_closes(self, caller=None, event=None) -> None:  # noqa: ANN001
+    def _scene_closes(self, caller=None, event=None) -> None:
         self._drop_parameters()
         self.ui.editor.setSegmentationNode(None)
         self.ui.editor.removeViewObservations()
         self.viewer.forget()
 
-    def _scene_closed(self, caller=None, event=None) -> None:  # noqa: ANN001
+    def _scene_closed(self, caller=None, event=None) -> None:
         """Go on with an empty scene: the study is on the disk, and its job goes on."""
         self._select_editor_node()
         self._take_parameters()
         self.ui.requestsTable.clearSelection()
         self._changed()
 
-    def _scene_imported(self, caller=None, event=None) -> None:  # noqa: ANN001
+    def _scene_imported(self, caller=None, event=None) -> None:
         """Take up the study and the slice that a loaded scene was saved with."""
         self._drop_parameters()
         node = self._host.logic.getParameterNode()
@@ -206,7 +206,7 @@ class Panel(VTKObservationMixin):
         session = self.session
         if session.work is not None:
             return _("{what} is going on in the background.").format(what=session.work.what)
-        if reason := session.reason_against_round():
+        if reason := session.reasons.round():
             return reason
         current = session.current()
         if current is not None and not current.trained and self.annotating.remaining_text():

@@ -31,7 +31,7 @@ class ResultsSection:
         viewer: brings cases up.
     """
 
-    def __init__(self, ui, session: Session, gate: Gate, annotating: Annotating, viewer: CaseViewer) -> None:  # noqa: ANN001
+    def __init__(self, ui, session: Session, gate: Gate, annotating: Annotating, viewer: CaseViewer) -> None:
         self._ui, self._session, self._gate = ui, session, gate
         self._annotating, self._viewer = annotating, viewer
         self._cases: list[str] = []
@@ -88,7 +88,7 @@ class ResultsSection:
     def _update_case(self) -> None:
         ui, case, study = self._ui, self.case(), self._session.study
         none = "" if case else _("There is no case yet.")
-        against = none or self._session.reason_against_segmenting()
+        against = none or self._session.reasons.segmenting()
         self._gate.set(ui.segmentCase, against)
         self._gate.set(ui.segmentAll, against)
         newest = study.predictions().get(case) if study is not None and case else None

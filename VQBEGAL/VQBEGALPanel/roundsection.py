@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import slicer
 from slicer.i18n import tr as _
 
+from VQBEGALPanel.estimate import duration
 from VQBEGALPanel.sections import Gate, attempt
-from VQBEGALPanel.session import duration
 
 if TYPE_CHECKING:
     from VQBEGALPanel.annotating import Annotating
@@ -24,7 +24,7 @@ class RoundSection:
         annotating: knows what is not done yet.
     """
 
-    def __init__(self, ui, session: Session, gate: Gate, annotating: Annotating) -> None:  # noqa: ANN001
+    def __init__(self, ui, session: Session, gate: Gate, annotating: Annotating) -> None:
         self._ui, self._session, self._gate, self._annotating = ui, session, gate, annotating
         self._logged = 0
         ui.nextRound.connect("clicked()", attempt(self.next_round))
@@ -55,12 +55,12 @@ class RoundSection:
         ui.nextRound.text = _("Choose the first slices") if first else _("Train and choose the next slices")
         if current is not None and current.trained:
             ui.nextRound.text = _("Choose the next slices")
-        self._gate.set(ui.nextRound, session.reason_against_round())
-        self._gate.set(ui.trainOnly, session.reason_against_training())
-        self._gate.set(ui.estimate, session.reason_against_cases() or session.reason_against_round())
+        self._gate.set(ui.nextRound, session.reasons.round())
+        self._gate.set(ui.trainOnly, session.reasons.training())
+        self._gate.set(ui.estimate, session.reasons.round())
         self._gate.set(ui.cancelJob, "" if session.work is not None else _("Nothing is going on in the background."))
         ui.roundSummary.text = self._summary()
-        ui.estimateText.text = session.estimate_text()
+        ui.estimateText.text = "" if session.estimate is None else session.estimate.text()
         self.update_progress()
 
     def _summary(self) -> str:

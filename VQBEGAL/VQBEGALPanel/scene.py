@@ -59,7 +59,7 @@ class Scene:
                 return node
         return None
 
-    def _record(self, case: str, kind: Kind):  # noqa: ANN202
+    def _record(self, case: str, kind: Kind):
         return self.study.subjects[case].image("auxiliary" if kind == "auxiliary" else "primary")
 
     def volume(self, case: str, which: Which) -> slicer.vtkMRMLScalarVolumeNode:
@@ -239,69 +239,6 @@ def slice_to_ras(grid: Volume, index: int) -> np.ndarray:
     pose[:3, 0], pose[:3, 1], pose[:3, 2] = right, np.cross(right, normal), normal
     pose[:3, 3] = (ras @ [*centre[::-1], 1])[:3]
     return pose
-
-
-def export_volume(node: slicer.vtkMRMLVolumeNode, path: Path) -> None:
-    """Write a volume as the scene shows it, its transform applied, without touching the node.
-
-    Raises:
-        InputError: the volume has no voxels, or is bent by a nonlinear transform.
-        RuntimeError: the file cannot be written.
-    """
-    if node.GetImageData() is None:
-        raise InputError(
-            _("{name} has no voxels.").format(name=node.GetName()), _("Load the volume again, or choose another one.")
-        )
-    copy = slicer.mrmlScene.AddNewNodeByClass(node.GetClassName())
-    try:
-        copy.CopyContent(node)
-        copy.SetAndObserveTransformNodeID(node.GetTransformNodeID())
-        if node.GetParentTransformNode() is not None and not copy.HardenTransform():
-            raise InputError(
-                _("{name} is under a transform that cannot be applied.").format(name=node.GetName()),
-                _("Resample the volume, and add the result."),
-            )
-        storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
-        storage.SetFileName(str(path))
-        storage.SetUseCompression(False)
-        if not storage.WriteData(copy):
-            raise RuntimeError(_("{name} cannot be written.").format(name=path.name))
-    finally:
-        slicer.mrmlScene.RemoveNode(copy)
-
-
-def export_segment(
-    node: slicer.vtkMRMLSegmentationNode, wanted: str, volume: slicer.vtkMRMLVolumeNode, path: Path
-) -> None:
-    """Write one segment as a labelmap on a volume's grid.
-
-    Args:
-        node: segmentation.
-        wanted: the segment's name, in any case; without one of that name, the only segment there is.
-        volume: gives the grid.
-        path: file to write.
-
-    Raises:
-        InputError: the segmentation has several segments, and none of that name.
-        RuntimeError: the file cannot be written.
-    """
-    segments = node.GetSegmentation()
-    ids = [segments.GetNthSegmentID(number) for number in range(segments.GetNumberOfSegments())]
-    named = [each for each in ids if segments.GetSegment(each).GetName().lower() == wanted.lower()]
-    chosen = named[0] if named else ids[0] if len(ids) == 1 else None
-    if chosen is None:
-        raise InputError(
-            _("{name} has no segment called {organ}.").format(name=node.GetName(), organ=wanted),
-            _("Rename the organ's segment, or choose another segmentation."),
-        )
-    mask = slicer.util.arrayFromSegmentBinaryLabelmap(node, chosen, volume)
-    copy = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode")
-    try:
-        copy.CopyOrientation(volume)
-        slicer.util.updateVolumeFromArray(copy, (mask > 0).astype(np.uint8))
-        export_volume(copy, path)
-    finally:
-        slicer.mrmlScene.RemoveNode(copy)
 
 
 def memory_is_short() -> bool:

@@ -6,6 +6,8 @@ writing, so that a second application is told; a job gets it for as long as it r
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -19,11 +21,10 @@ from VQBEGALLib.errors import StudyError, VQBEGALError
 from VQBEGALLib.study import Study
 from VQBEGALLib.study.records import Round, Split
 from VQBEGALPanel import dependencies
+from VQBEGALPanel.estimate import Estimate
 from VQBEGALPanel.jobs import Event, Job, Outcome
+from VQBEGALPanel.reasons import Reasons
 from VQBEGALPanel.scene import Scene
-
-LONG = 600
-"""Seconds; a round that is estimated to take longer asks before it starts."""
 
 
 @dataclass
@@ -45,12 +46,19 @@ class Work:
         what: for the status line, for example ``Training``.
         job: its process.
         then: called with the outcome once the study is held again.
+        temporary: folder that goes when the job has ended; its name is not shown to a person.
     """
 
     what: str
     job: Job
     then: Callable[[Outcome], None]
+    temporary: Path | None = None
     progress: Progress = field(default_factory=Progress)
+
+    def tidy(self) -> None:
+        """Delete the temporary folder."""
+        if self.temporary is not None:
+            shutil.rmtree(self.temporary, ignore_errors=True)
 
 
 class Session:
@@ -76,11 +84,12 @@ class Session:
         self.scene: Scene | None = None
         self.work: Work | None = None
         self.log: list[str] = []
-        self.estimate: Event | None = None
+        self.estimate: Estimate | None = None
         self.advice = ""
         self.strategy = "vq_begal"
         self.device = "auto"
         self.missing = dependencies.missing()
+        self.reasons = Reasons(self)
         self._hold = ExitStack()
         self._read: dict[str, Any] = {}
 
@@ -118,6 +127,7 @@ class Session:
         """Let go of the study; a job that is going on is ended, and can be resumed."""
         if self.work is not None:
             self.work.job.stop()
+            self.work.tidy()
             self.work = None
         self._hold.close()
         self.study = self.scene = None
@@ -176,19 +186,15 @@ class Session:
 
     # Jobs
 
-    def add_cases(self, source: Sequence[str], *, after: Callable[[], None] = lambda: None) -> None:
+    def add_cases(self, source: Sequence[str], *, temporary: Path | None = None) -> None:
         """Copy cases into the study in the background.
 
         Args:
             source: options of ``vqbegal study add``.
-            after: called when it has ended, however.
+            temporary: folder that the files were written to for this; it is deleted at the end.
         """
         folder = str(self._open_study().folder)
-
-        def then(outcome: Outcome) -> None:
-            after()
-
-        self._start(_("Adding cases"), ["study", "add", folder, *source], then)
+        self._start(_("Adding cases"), ["study", "add", folder, *source], lambda _outcome: None, temporary)
 
     def next_round(self, *, only_train: bool = False) -> None:
         """Train where there are labels, then score and select; a long run asks first."""
@@ -198,7 +204,12 @@ class Session:
             self._advance(only_train)
 
     def _advance(self, only_train: bool) -> None:
-        if self._is_long() and not self._confirm(_("{estimate} Start now?").format(estimate=self.estimate_text())):
+        cost = self.estimate
+        if (
+            cost is not None
+            and cost.is_worth_asking
+            and not self._confirm(_("{cost} Start now?").format(cost=cost.text()))
+        ):
             return
         options = ["--only-train"] if only_train else ["--strategy", self.strategy]
         self._start(_("Next round"), self._command("advance", *options), self._advanced)
@@ -216,7 +227,7 @@ class Session:
 
         def then(outcome: Outcome) -> None:
             if outcome.result is not None:
-                self.estimate = outcome.result
+                self.estimate = Estimate.of(outcome.result)
                 go_on()
 
         self._start(_("Estimating"), self._command("estimate"), then)
@@ -230,9 +241,11 @@ class Session:
     def _command(self, name: str, *options: str) -> list[str]:
         return [name, str(self._open_study().folder), *options, "--device", self.device]
 
-    def _start(self, what: str, arguments: list[str], then: Callable[[Outcome], None]) -> None:
+    def _start(
+        self, what: str, arguments: list[str], then: Callable[[Outcome], None], temporary: Path | None = None
+    ) -> None:
         self._hold.close()
-        self.work = Work(what, Job(arguments, self._event, self._ended), then)
+        self.work = Work(what, Job(arguments, self._event, self._ended), then, temporary)
         self.log.append(f"— {what}")
         try:
             self.work.job.start()
@@ -257,13 +270,15 @@ class Session:
         work, self.work = self.work, None
         if work is None:
             return
+        work.tidy()
         if self._take_hold():
             told = _("cancelled; what was finished is kept") if outcome.cancelled else outcome.problem or _("done")
             self.log.append(f"{work.what}: {told}")
             work.then(outcome)
         if outcome.problem:
             self.missing = dependencies.missing()
-            self._failed(f"{outcome.problem} {outcome.remedy}".strip())
+            hidden = "" if work.temporary is None else f"{work.temporary}{os.sep}"
+            self._failed(f"{outcome.problem} {outcome.remedy}".strip().replace(hidden or "\0", ""))
         self.refresh()
 
     def _take_hold(self) -> bool:
@@ -275,108 +290,6 @@ class Session:
             self._failed(str(error))
             return False
         return True
-
-    # What cannot be done, and why
-
-    def reason_against_study(self) -> str:
-        """Return why no other study can be opened, empty where it can."""
-        return self._busy()
-
-    def reason_against_cases(self) -> str:
-        """Return why no case can be added or changed, empty where it can."""
-        return self._without_study() or self._busy() or self._lacking()
-
-    def reason_against_annotating(self) -> str:
-        """Return why no answer can be taken, empty where it can."""
-        if reason := self._without_study() or self._lacking():
-            return reason
-        if self.work is not None:
-            return _("{what} is going on: you can page through the slices; annotate when it is done.").format(
-                what=self.work.what
-            )
-        current = self.current()
-        if current is None:
-            return _("No slice has been chosen yet: press “Choose the first slices” in section 3.")
-        return _("The newest round is trained: choose the next slices.") if current.trained else ""
-
-    def reason_against_training(self) -> str:
-        """Return why there is nothing to train, empty where there is."""
-        if reason := self.reason_against_cases() or self._without_cases():
-            return reason
-        current = self.current()
-        if current is None:
-            return _("There is nothing to train yet: choose the first slices and annotate some.")
-        if current.trained:
-            return _("The newest round is trained already.")
-        if not self.budget()["used"]:
-            return _("Annotate at least one slice first.")
-        return ""
-
-    def reason_against_round(self) -> str:
-        """Return why no next round can be started, empty where it can."""
-        current = self.current()
-        if current is not None and not current.trained:
-            return self.reason_against_training()
-        if reason := self.reason_against_cases() or self._without_cases():
-            return reason
-        budget = self.budget()
-        if budget["left"] <= 0:
-            return _("The budget of {total} slices is spent: raise “Slices in all” in section 1 to go on.").format(
-                total=budget["total"]
-            )
-        return ""
-
-    def reason_against_segmenting(self) -> str:
-        """Return why no case can be segmented, empty where it can."""
-        if reason := self.reason_against_cases():
-            return reason
-        return "" if any(item.trained for item in self.rounds()) else _("No network is trained yet.")
-
-    def _busy(self) -> str:
-        return "" if self.work is None else _("{what} is going on; wait or cancel it.").format(what=self.work.what)
-
-    def _without_study(self) -> str:
-        return "" if self.study is not None else _("Create or open a study first.")
-
-    def _without_cases(self) -> str:
-        return "" if self.study.cases("train") else _("Add a case for training first.")
-
-    def _lacking(self) -> str:
-        if not self.missing:
-            return ""
-        return _("Install what is missing first: {packages}.").format(packages=", ".join(self.missing))
-
-    # What the next round costs
-
-    def estimate_text(self) -> str:
-        """Return time and memory of the next round in words, empty where they have not been measured."""
-        found: Mapping[str, Any] | None = self.estimate
-        if found is None:
-            return ""
-        text = _("The next round takes about {time} and {memory:.1f} GB on {device}.").format(
-            time=duration(found["seconds"]), memory=found["memory_mb"] / 1024, device=found["device"]
-        )
-        if self._is_large():
-            text += " " + _("Only {free:.1f} GB are free: close other programs or choose a smaller network.").format(
-                free=found["available_mb"] / 1024
-            )
-        return text
-
-    def _is_large(self) -> bool:
-        found = self.estimate
-        return bool(found and found.get("available_mb") and found["memory_mb"] > found["available_mb"])
-
-    def _is_long(self) -> bool:
-        return bool(self.estimate and (self.estimate["seconds"] > LONG or self._is_large()))
-
-
-def duration(seconds: float) -> str:
-    """Return a time in words, as exact as a person wants it."""
-    if seconds < 90:
-        return _("{count} s").format(count=round(seconds))
-    if seconds < 5400:
-        return _("{count} min").format(count=round(seconds / 60))
-    return _("{count:.1f} h").format(count=seconds / 3600)
 
 
 def _line(event: Event) -> str:

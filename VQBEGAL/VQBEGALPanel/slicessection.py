@@ -34,9 +34,9 @@ class SlicesSection:
         shown: called with case and slice when a request comes up.
     """
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
-        ui,  # noqa: ANN001
+        ui,
         session: Session,
         gate: Gate,
         annotating: Annotating,
@@ -185,7 +185,7 @@ class SlicesSection:
     def _update_buttons(self) -> None:
         ui, request = self._ui, self.selected()
         nothing = _("Select a slice in the table first.") if request is None else ""
-        against = self._session.reason_against_annotating() or nothing
+        against = self._session.reasons.annotating() or nothing
         for button in (ui.done, ui.skip, ui.review):
             self._gate.set(button, against)
         self._gate.set(ui.startFromPrediction, self._annotating.reason_against_proposal(request))
@@ -193,6 +193,8 @@ class SlicesSection:
         for button in (ui.previousSlice, ui.nextSlice):
             self._gate.set(button, empty)
         self._gate.set(ui.editor, against)
+        if against and ui.editor.activeEffect() is not None:
+            ui.editor.setActiveEffect(None)  # an active brush would go on painting in the views
         ui.sliceNote.text = "" if request is None else _note(request)
 
 

@@ -29,7 +29,7 @@ class StudySection:
         opened: called with the folder after a study has been opened.
     """
 
-    def __init__(self, ui, session: Session, gate: Gate, opened: Callable[[str], None]) -> None:  # noqa: ANN001
+    def __init__(self, ui, session: Session, gate: Gate, opened: Callable[[str], None]) -> None:
         self._ui, self._session, self._gate, self._opened = ui, session, gate, opened
         self._shown: Path | None = None
         ui.organ.addItems(list(organs()))
@@ -110,7 +110,7 @@ class StudySection:
         ui, session = self._ui, self._session
         study = session.study
         self._show_config()
-        busy = session.reason_against_study()
+        busy = session.reasons.study()
         folder = self.folder()
         is_study = folder is not None and (folder / "study.json").is_file()
         nowhere = "" if folder is not None else _("Choose a folder first.")
