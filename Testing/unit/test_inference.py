@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from VQBEGALLib.config import Config, preset
 from VQBEGALLib.errors import CancelledError, OutOfMemoryError
 from VQBEGALLib.events import Reporter
-from VQBEGALLib.inference import BATCH, largest_component, predict, segment_slices
+from VQBEGALLib.inference import BATCH, largest_component, predict, segment_slices, uncertainty
 from VQBEGALLib.slices import SlicePair
 from VQBEGALLib.slices.reader import PairImages
 from VQBEGALLib.volumes import Volume
@@ -232,3 +232,12 @@ def test_the_same_volume_gives_the_same_labelmap():
     volume, _ = acquisition(degrees=(5, 5, 5))
     config = replace(settings(), seed=3)
     assert np.array_equal(run(volume, config=config).voxels, run(volume, config=config).voxels)
+
+
+def test_uncertainty_is_the_mean_entropy_of_a_slices_pixels_in_bits():
+    sure, torn = np.zeros((4, 4), np.float32), np.full((4, 4), 0.5, np.float32)
+    sure[:2] = 1
+    half = np.where(np.arange(16).reshape(4, 4) % 2, sure, torn)
+    assert uncertainty(np.stack([sure, torn, half])) == pytest.approx([0, 1, 0.5], abs=1e-9)
+    quarter = -(0.25 * np.log2(0.25) + 0.75 * np.log2(0.75))
+    assert uncertainty(np.full((1, 4, 4), 0.25, np.float32)) == pytest.approx([quarter])

@@ -12,9 +12,10 @@ import signal
 import sys
 import time
 
+import filelock  # noqa: F401 (imported for the children, as the rounds are)
 import torch
 
-import VQBEGALLib.rounds  # noqa: F401 (imported for the children)
+import VQBEGALLib.rounds  # noqa: F401
 from VQBEGALLib.cli import main
 
 

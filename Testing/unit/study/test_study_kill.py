@@ -177,6 +177,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:  # loads what the library loads late
         write_volume(Path(scratch) / "x.nii.gz", pattern(0))
         read_volume(Path(scratch) / "x.nii.gz")
+        Study.create(Path(scratch) / "study", preset("tiny"), [])
     os.fsync = lambda handle: None  # a kill, unlike a power cut, loses nothing that was written; so workers get further
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for line in sys.stdin:
