@@ -39,6 +39,7 @@ class Panel(VTKObservationMixin):
         self._host = host
         self._parameters: Parameters | None = None
         self._gui = None
+        self._unfolded: tuple = ()
         root = slicer.util.loadUI(str(resource("UI", "VQBEGAL.ui")))
         host.layout.addWidget(root)
         self.ui = ui = slicer.util.childWidgetVariables(root)
@@ -200,6 +201,22 @@ class Panel(VTKObservationMixin):
             packages=", ".join(missing)
         )
         self.ui.status.text = self._status()
+        self._guide()
+
+    def _guide(self) -> None:
+        """Unfold the section that comes next and fold those before it, once, when a study gets there."""
+        ui, current = self.ui, self.session.current()
+        sections = (ui.studySection, ui.casesSection, ui.roundSection, ui.slicesSection, ui.resultsSection)
+        if self.session.study is None:
+            wanted = sections[:1]
+        elif current is None:
+            wanted = sections[1:3]
+        else:
+            wanted = (ui.roundSection, ui.resultsSection if current.trained else ui.slicesSection)
+        if wanted != self._unfolded:
+            self._unfolded = wanted
+            for section in sections:
+                section.collapsed = section not in wanted
 
     def _status(self) -> str:
         """Return the one sentence that says what can be done next."""

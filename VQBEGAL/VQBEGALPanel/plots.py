@@ -38,6 +38,10 @@ class Plot:
         chart.SetTitle(title)
         chart.SetXAxisTitle(self._titles[0])
         chart.SetYAxisTitle(self._titles[1])
+        heights = [y for item in series for _x, y in item.points]
+        margin = 0.08 * max(max(heights, default=1.0) - min(heights, default=0.0), 0.05)
+        chart.SetYAxisRangeAuto(False)
+        chart.SetYAxisRange(min(heights, default=0.0) - margin, max(heights, default=1.0) + margin)
         chart.RemoveAllPlotSeriesNodeIDs()
         for number, item in enumerate(series):
             chart.AddAndObservePlotSeriesNodeID(item.node(f"{self._name} {number}").GetID())

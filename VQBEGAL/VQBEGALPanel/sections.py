@@ -58,7 +58,9 @@ def set_up_table(table: qt.QTableWidget, titles: Sequence[str]) -> None:
     table.setColumnCount(len(titles))
     table.setHorizontalHeaderLabels(list(titles))
     table.verticalHeader().hide()
+    table.verticalHeader().defaultSectionSize = 22
     table.horizontalHeader().setStretchLastSection(True)
+    table.resizeColumnsToContents()
 
 
 def fill_table(table: qt.QTableWidget, rows: Sequence[Sequence[Any]]) -> None:
@@ -70,6 +72,7 @@ def fill_table(table: qt.QTableWidget, rows: Sequence[Sequence[Any]]) -> None:
     for number, row in enumerate(rows):
         for column, text in enumerate(row):
             table.setItem(number, column, qt.QTableWidgetItem(text))
+    table.resizeColumnsToContents()
     table.setUpdatesEnabled(True)
     table.blockSignals(blocked)
 
