@@ -63,6 +63,7 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
         self.setSizePolicy(QtWidgets.QSizePolicy.Preferred, QtWidgets.QSizePolicy.Preferred)
         self.toggled.connect(lambda checked: self._set_collapsed(not checked))
         self.setContentsMargins(0, self._header(), 0, 0)
+        self.setMinimumHeight(self._header())
 
     def _header(self) -> int:
         return self.fontMetrics().height() + 8
@@ -84,14 +85,6 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
 
     def hitButton(self, position: QtCore.QPoint) -> bool:
         return position.y() < self._header()
-
-    def minimumSizeHint(self) -> QtCore.QSize:
-        return self.sizeHint()
-
-    def sizeHint(self) -> QtCore.QSize:
-        inside = self.layout().totalSizeHint() if self.layout() and not self._collapsed else QtCore.QSize()
-        wanted = self.fontMetrics().horizontalAdvance(self.text) + 40
-        return QtCore.QSize(max(inside.width(), wanted), max(inside.height(), self._header()))
 
     def paintEvent(self, event: QtGui.QPaintEvent) -> None:
         option = QtWidgets.QStyleOptionButton()

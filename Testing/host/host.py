@@ -56,7 +56,7 @@ def start() -> None:
 
 
 def _keep_none() -> None:
-    """Make None immortal, as it is from Python 3.12 on: PySide6 relies on that, and gives back one reference too many."""
+    """Make None immortal, as from Python 3.12 on: PySide6 relies on that, and gives back one reference too many."""
     if sys.version_info < (3, 12):
         ctypes.c_ssize_t.from_address(id(None)).value += 1 << 40
 

@@ -95,6 +95,8 @@ class qSlicerLayoutManager(QtCore.QObject):
             else:
                 box.addWidget(child)
                 box.setStretchFactor(index, int(item.get("splitSize", 500)))
+        if kind != "tab":
+            box.setSizes([1000 * int(item.get("splitSize", 500)) for item in element.findall("item")])
         return box
 
     def _view(self, element: ET.Element) -> QtWidgets.QWidget:

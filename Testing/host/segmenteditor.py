@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import slicer
 import vtk
+from ctk import ctkCollapsibleButton
 from mrmlwidgets import qMRMLNodeComboBox, qMRMLWidget
 from PySide6 import QtCore, QtGui, QtWidgets
 from pythonqt import observe, own
@@ -69,11 +70,13 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
         self._show3d, self._switch = QtWidgets.QPushButton("Show 3D"), QtWidgets.QPushButton("Segmentations…")
         self._table = QtWidgets.QTableWidget(0, 2)
         self._effects = QtWidgets.QButtonGroup(self)
-        self._undo, self._redo = QtWidgets.QToolButton(), QtWidgets.QToolButton()
-        self._masking = QtWidgets.QGroupBox("Masking")
+        self._undo, self._redo = QtWidgets.QPushButton("Undo"), QtWidgets.QPushButton("Redo")
+        self._masking = ctkCollapsibleButton("Masking")
+        self._form = QtWidgets.QFormLayout()
         self._build()
         self._add.clicked.connect(lambda: self._logic.AddEmptySegment())
         self._remove.clicked.connect(lambda: self._logic.RemoveSelectedSegment())
+        self._show3d.clicked.connect(lambda: self._logic.ToggleSegmentationSurfaceRepresentation())
         self._undo.clicked.connect(lambda: self.undo())
         self._redo.clicked.connect(lambda: self.redo())
         self._table.itemSelectionChanged.connect(self._row_selected)
@@ -87,38 +90,31 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
         return selector
 
     def _build(self) -> None:
-        form = QtWidgets.QFormLayout()
-        form.addRow("Segmentation:", self._segmentation)
-        form.addRow("Source volume:", self._source)
-        buttons, effects, history = QtWidgets.QHBoxLayout(), QtWidgets.QGridLayout(), QtWidgets.QHBoxLayout()
-        for part in (self._add, self._remove, self._show3d, self._switch):
-            buttons.addWidget(part)
+        self._form.addRow("Segmentation:", self._segmentation)
+        self._form.addRow("Source volume:", self._source)
+        self._effects.idClicked.connect(lambda index: self.setActiveEffectByName(("", *EFFECTS)[index]))
+        grid = QtWidgets.QGridLayout()
         for index, name in enumerate(("None", *EFFECTS)):
             button = QtWidgets.QToolButton()
             button.setText(name)
             button.setCheckable(True)
             button.setSizePolicy(QtWidgets.QSizePolicy.Expanding, QtWidgets.QSizePolicy.Fixed)
             self._effects.addButton(button, index)
-            effects.addWidget(button, index // 3, index % 3)
-        self._effects.idClicked.connect(lambda index: self.setActiveEffectByName(("", *EFFECTS)[index]))
-        self._undo.setText("Undo")
-        self._redo.setText("Redo")
-        for part in (self._undo, self._redo):
-            history.addWidget(part)
-        history.addStretch(1)
+            grid.addWidget(button, index // 3, index % 3)
         self._table.setHorizontalHeaderLabels(["Color", "Name"])
         self._table.horizontalHeader().setStretchLastSection(True)
         self._table.verticalHeader().hide()
         self._table.setMaximumHeight(90)
         self._table.setSelectionBehavior(QtWidgets.QTableWidget.SelectRows)
         self._table.setEditTriggers(QtWidgets.QTableWidget.NoEditTriggers)
+        self._masking.collapsed = True
         layout = QtWidgets.QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        for part in (form, buttons):
-            layout.addLayout(part)
+        layout.addLayout(self._form)
+        layout.addLayout(_row(self._add, self._remove, self._show3d, self._switch))
         layout.addWidget(self._table)
-        for part in (effects, history):
-            layout.addLayout(part)
+        layout.addLayout(grid)
+        layout.addLayout(_row(self._undo, self._redo))
         layout.addWidget(self._masking)
 
     def setMRMLScene(self, scene: slicer.vtkMRMLScene | None) -> None:
@@ -239,7 +235,7 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
         for row in range(self._table.rowCount):
             segment = segmentation.GetNthSegment(row)
             swatch = QtWidgets.QTableWidgetItem()
-            swatch.setBackground(QtGui.QColor.fromRgbF(*segment.GetColor()))
+            swatch.setData(QtCore.Qt.DecorationRole, QtGui.QColor.fromRgbF(*segment.GetColor()))
             self._table.setItem(row, 0, swatch)
             self._table.setItem(row, 1, QtWidgets.QTableWidgetItem(segment.GetName()))
             if segmentation.GetNthSegmentID(row) == self.currentSegmentID():
@@ -306,8 +302,10 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
 
     def _showing(*names: str) -> property:
         def write(self: qMRMLSegmentEditorWidget, visible: bool) -> None:
-            for name in names:
-                getattr(self, name).setVisible(visible)
+            for part in (getattr(self, name) for name in names):
+                part.setVisible(visible)
+                if self._form.labelForField(part) is not None:
+                    self._form.setRowVisible(part, visible)
 
         return property(lambda self: not getattr(self, names[0]).isHidden(), write)
 
@@ -320,3 +318,10 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
     maskingSectionVisible = _showing("_masking")
     undoEnabled = _showing("_undo", "_redo")
     del _showing
+
+
+def _row(*parts: QtWidgets.QWidget) -> QtWidgets.QHBoxLayout:
+    row = QtWidgets.QHBoxLayout()
+    for part in parts:
+        row.addWidget(part)
+    return row

@@ -24,6 +24,13 @@ def open_panel():
     return slicer.util.getModuleWidget(MODULE).panel
 
 
+def reload_panel():
+    """Load the module's code anew, as a developer's "Reload" does, and return the new panel."""
+    slicer.util.getModuleWidget(MODULE).onReload()
+    process()
+    return open_panel()
+
+
 def process(seconds: float = 0.0) -> None:
     """Let the application handle what has come up, at least for some seconds."""
     end = time.monotonic() + seconds

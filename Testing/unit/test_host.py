@@ -224,7 +224,8 @@ UI = """<?xml version="1.0"?><ui version="4.0"><widget class="qMRMLWidget" name=
 <property name="noneEnabled"><bool>true</bool></property>
 <property name="SlicerParameterName" stdset="0"><string>volume</string></property></widget></item><item>
 <widget class="QSpinBox" name="count">
-<property name="SlicerParameterName" stdset="0"><string>count</string></property></widget></item></layout></widget></item><item><widget class="ctkPathLineEdit" name="path"><property name="filters">
+<property name="SlicerParameterName" stdset="0"><string>count</string></property></widget>
+</item></layout></widget></item><item><widget class="ctkPathLineEdit" name="path"><property name="filters">
 <set>ctkPathLineEdit::Dirs|ctkPathLineEdit::Readable</set></property></widget></item></layout></widget>
 <connections><connection><sender>root</sender><signal>mrmlSceneChanged(vtkMRMLScene*)</signal>
 <receiver>volume</receiver><slot>setMRMLScene(vtkMRMLScene*)</slot></connection></connections></ui>"""

@@ -177,6 +177,7 @@ class _Wrapper:
         self.parameterNode.RemoveObserver(tag)
 
     def connectGui(self, gui):
+        """Connect widgets by their property SlicerParameterName; returns no tag, as in Slicer 5.8 and after."""
         widgets = gui.findChildren(qt.QWidget) if isinstance(gui, qt.QWidget) else gui.__dict__.values()
         named = {widget.property("SlicerParameterName"): widget for widget in widgets}
         self.connectParametersToGui({name: widget for name, widget in named.items() if name})
