@@ -91,7 +91,13 @@ class qSlicerApplication(QtWidgets.QApplication):
     temporaryPath = property(lambda self: self._folder.name)
 
 
-class qSlicerModule(QtCore.QObject):
+def _kept(name: str) -> property:
+    """Return a property that a module's description sets."""
+    return property(lambda self: getattr(self, f"_{name}"), lambda self, value: setattr(self, f"_{name}", value))
+
+
+@own()
+class qSlicerLoadableModule(QtCore.QObject):
     """A module of the application with its logic; those written in C++ have no panel here."""
 
     def __init__(self, name: str, logic: slicer.vtkMRMLAbstractLogic | None, path: str = "") -> None:
@@ -108,7 +114,8 @@ class qSlicerModule(QtCore.QObject):
     path = property(lambda self: self._path)
 
 
-class qSlicerScriptedLoadableModule(qSlicerModule):
+@own()
+class qSlicerScriptedLoadableModule(qSlicerLoadableModule):
     """A module written in Python, read from its file as the application does.
 
     Args:
@@ -117,9 +124,9 @@ class qSlicerScriptedLoadableModule(qSlicerModule):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path.stem, None, str(path))
-        self.title, self.helpText, self.acknowledgementText = "", "", ""
-        self.categories, self.contributors, self.dependencies = [], [], []
-        self.icon, self.hidden = QtGui.QIcon(), False
+        self._title, self._helpText, self._acknowledgementText = "", "", ""
+        self._categories, self._contributors, self._dependencies = [], [], []
+        self._icon, self._hidden = QtGui.QIcon(), False
         self._widget: qSlicerScriptedLoadableModuleWidget | None = None
         if str(path.parent) not in sys.path:
             sys.path.insert(0, str(path.parent))
@@ -128,13 +135,17 @@ class qSlicerScriptedLoadableModule(qSlicerModule):
         self._instance = getattr(self._python, path.stem)(self)
         setattr(slicer.modules, f"{path.stem}Instance", self._instance)
 
+    title, helpText, acknowledgementText = _kept("title"), _kept("helpText"), _kept("acknowledgementText")
+    categories, contributors, dependencies = _kept("categories"), _kept("contributors"), _kept("dependencies")
+    icon, hidden = _kept("icon"), _kept("hidden")
+
     def widgetRepresentation(self) -> qSlicerScriptedLoadableModuleWidget:
         if self._widget is None:
             self._widget = qSlicerScriptedLoadableModuleWidget(self)
             self._widget.reload()
         return self._widget
 
-    def unload(self) -> None:
+    def _unload(self) -> None:
         """Let the panel clean up, and forget it; the next one is made afresh."""
         if self._widget is not None:
             slicer.app.moduleManager().moduleAboutToBeUnloaded.emit(self.name)
@@ -167,9 +178,9 @@ class qSlicerModuleManager(QtCore.QObject):
 
     moduleAboutToBeUnloaded = QtCore.Signal(str)
 
-    def module(self, name: str) -> qSlicerModule | None:
+    def module(self, name: str) -> qSlicerLoadableModule | None:
         found = getattr(slicer.modules, name.lower(), None)
-        return found if isinstance(found, qSlicerModule) and found.name == name else None
+        return found if isinstance(found, qSlicerLoadableModule) and found.name == name else None
 
 
 @own()
@@ -241,8 +252,8 @@ def make_modules() -> SimpleNamespace:
         logic.SetMRMLApplicationLogic(slicer.app.applicationLogic())
         logic.SetMRMLScene(slicer.mrmlScene)
         slicer.app.applicationLogic().SetModuleLogic(title, logic)
-        setattr(modules, name, qSlicerModule(title, logic))
+        setattr(modules, name, qSlicerLoadableModule(title, logic))
     vtk.vtkObject.GlobalWarningDisplayOn()
     modules.terminologies.logic().LoadTerminologyFromFile(str(Path(__file__).parent / "terminology.term.json"))
-    modules.segmenteditor = qSlicerModule("SegmentEditor", None)
+    modules.segmenteditor = qSlicerLoadableModule("SegmentEditor", None)
     return modules

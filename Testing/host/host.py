@@ -101,11 +101,10 @@ def _publish_classes() -> None:
     for name in ("mrmlwidgets", "segmenteditor", "views", "plots", "layout"):
         importlib.import_module(name)
     for cls in OWN:
-        if cls.__module__ != "ctk":
+        if cls.__module__ != "ctk" and cls.__name__ != "qSlicerApplication":
             setattr(slicer, cls.__name__, cls)
-    application = importlib.import_module("application")
-    slicer.qSlicerScriptedLoadableModule = application.qSlicerScriptedLoadableModule
-    slicer.qSlicerScriptedLoadableModuleWidget = application.qSlicerScriptedLoadableModuleWidget
+    widget = importlib.import_module("application").qSlicerScriptedLoadableModuleWidget
+    slicer.qSlicerScriptedLoadableModuleWidget = widget
 
 
 def load_module(path: Path) -> object:
@@ -128,7 +127,7 @@ def reset() -> None:
     slicer.util.mainWindow().moduleSelector().selectModule("")
     for module in list(vars(slicer.modules).values()):
         if isinstance(module, qSlicerScriptedLoadableModule):
-            module.unload()
+            module._unload()
     slicer.mrmlScene.Clear(False)
     for name in ("vtkMRMLScriptedModuleNode", "vtkMRMLSegmentEditorNode"):
         for node in slicer.util.getNodesByClass(name):

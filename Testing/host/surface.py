@@ -17,7 +17,8 @@ _OBJECTS = {
     "qSlicerApplication": "slicer.app",
     "qSlicerLayoutManager": "layoutManager",
     "qSlicerMainWindow": "mainWindow()",
-    "qSlicerModule": "modules.segmenteditor",
+    "qSlicerLoadableModule": "modules.segmenteditor",
+    "qSlicerScriptedLoadableModule": "modules.segmenteditor",
 }
 """Classes that the list has by an object of theirs."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import enum
+import importlib.util
 import os
 import sys
 import xml.etree.ElementTree as ET
@@ -62,6 +63,8 @@ def test_own_classes_offer_only_what_the_application_offers(host: ModuleType) ->
             is_value = not callable(member) and not isinstance(member, (property, QtCore.Signal))
             if not name.startswith("_") and name != "staticMetaObject":
                 wrong += [] if (name if is_value else listed) in known else [f"{cls.__name__}.{listed}"]
+        kit = "ctk" if cls.__module__ == "ctk" else "slicer"
+        wrong += [] if cls.__name__ in surface.names(kit) | {"qSlicerApplication"} else [cls.__name__]
     assert checked > 12
     assert wrong == []
 
@@ -136,7 +139,7 @@ def test_the_panel_uses_only_what_the_application_offers(host: ModuleType) -> No
             known, name = surface.names(keys[use[:2]]), use[2]
         elif use[0] in ("qt", "ctk") and len(use) > 2:
             known, name = surface.names(f"{use[0]}.{use[1]}"), use[2]
-        elif use[0] in ("qt", "ctk"):
+        elif use[0] in ("qt", "ctk", "slicer"):
             known, name = surface.names(use[0]), use[1]
         else:
             continue
@@ -159,6 +162,27 @@ def test_the_panel_uses_only_what_its_widgets_offer(host: ModuleType) -> None:
                 if known is None or not surface.offers(known, use[place + 2]):
                     wrong.append(f"{path.name}: {'.'.join(use[place:])}")
     assert wrong == []
+
+
+@needs_list
+def test_code_under_watch_gets_only_what_the_application_offers(application: None, tmp_path: Path) -> None:
+    import pythonqt
+    import qt
+    import surface
+
+    (tmp_path / "watched.py").write_text("def read(item, name):\n    return getattr(item, name)\n", encoding="utf-8")
+    spec = importlib.util.spec_from_file_location("watched", tmp_path / "watched.py")
+    watched = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(watched)
+    label, before = qt.QLabel("text"), pythonqt.watcher
+    assert label.screen() is not None, "Qt 6 has it"
+    surface.watch(tmp_path)
+    try:
+        assert watched.read(label, "text") == "text"
+        with pytest.raises(AttributeError, match="QLabel has no attribute screen"):
+            watched.read(label, "screen")
+    finally:
+        pythonqt.watcher = before
 
 
 def test_properties_are_attributes_and_setters_stay_methods(application: None) -> None:
@@ -495,6 +519,24 @@ def test_plots_follow_their_table(application: None) -> None:
     assert picture.pixelColor(2, 2) == qt.QColor("white")
     chart.RemoveAllPlotSeriesNodeIDs()
     assert view.chart().GetNumberOfPlots() == 0
+
+
+def test_pictures_are_light_or_dark(application: None, tmp_path: Path) -> None:
+    import qt
+    import screenshot
+
+    colors = []
+    for dark in (False, True):
+        screenshot.set_dark(dark)
+        screenshot.make_screenshot(tmp_path / "a.png", size=(900, 600))
+        picture = qt.QImage(str(tmp_path / "a.png"))
+        assert (picture.width(), picture.height()) == (900, 600)
+        colors.append(picture.pixelColor(100, 300).lightness())
+    screenshot.set_dark(False)
+    assert colors[0] > 200
+    assert colors[1] < 60
+    with pytest.raises(OSError, match="could not be written"):
+        screenshot.make_screenshot(tmp_path / "none" / "a.png")
 
 
 def test_terminology_knows_the_liver(application: None) -> None:
