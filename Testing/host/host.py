@@ -9,6 +9,7 @@ host.reset()      # back to an empty scene and fresh settings
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import sys
 from pathlib import Path
@@ -128,6 +129,7 @@ def reset() -> None:
     for module in list(vars(slicer.modules).values()):
         if isinstance(module, qSlicerScriptedLoadableModule):
             module._unload()
+    gc.collect()  # so that what hangs on something forgotten shows now, and not in a later test
     slicer.mrmlScene.Clear(False)
     for name in ("vtkMRMLScriptedModuleNode", "vtkMRMLSegmentEditorNode"):
         for node in slicer.util.getNodesByClass(name):

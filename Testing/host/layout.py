@@ -39,7 +39,7 @@ class qSlicerLayoutManager(QtCore.QObject):
         self._logic.SetMRMLApplicationLogic(slicer.app.applicationLogic())
         self._logic.SetMRMLScene(slicer.mrmlScene)
         node = self._logic.GetLayoutNode()
-        observe(self, node, vtk.vtkCommand.ModifiedEvent, self._update)
+        observe(node, vtk.vtkCommand.ModifiedEvent, self._update)
         node.SetViewArrangement(slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalView)
         self._update()
 

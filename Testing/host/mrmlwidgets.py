@@ -5,7 +5,7 @@ from __future__ import annotations
 import slicer
 import vtk
 from PySide6 import QtCore, QtWidgets
-from pythonqt import observe, own
+from pythonqt import observe, own, unobserve
 
 _SCENE_EVENTS = (
     slicer.vtkMRMLScene.NodeAddedEvent,
@@ -75,10 +75,9 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         return self._scene
 
     def setMRMLScene(self, scene: slicer.vtkMRMLScene | None) -> None:
-        for item, tag in self._observed:
-            item.RemoveObserver(tag)
+        unobserve(self._observed)
         self._scene = scene
-        self._observed = [] if scene is None else [observe(self, scene, event, self._fill) for event in _SCENE_EVENTS]
+        self._observed = [] if scene is None else [observe(scene, event, self._fill) for event in _SCENE_EVENTS]
         self._fill()
 
     def _nodes(self) -> list[slicer.vtkMRMLNode]:
@@ -103,10 +102,9 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         """List the nodes anew; the current one stays if it is still there."""
         if self._scene is not None and self._scene.IsBatchProcessing():
             return
-        for item, tag in self._names:
-            item.RemoveObserver(tag)
+        unobserve(self._names)
         nodes = self._nodes()
-        self._names = [observe(self, node, vtk.vtkCommand.ModifiedEvent, self._show_names) for node in nodes]
+        self._names = [observe(node, vtk.vtkCommand.ModifiedEvent, self._show_names) for node in nodes]
         self._combo.blockSignals(True)
         self._combo.clear()
         if self._none or not nodes:

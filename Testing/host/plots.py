@@ -5,7 +5,7 @@ from __future__ import annotations
 import slicer
 import vtk
 from PySide6 import QtCore
-from pythonqt import observe, own
+from pythonqt import observe, own, unobserve
 from views import _bar, _Framed, _View
 
 SERIES = slicer.vtkMRMLPlotSeriesNode
@@ -40,7 +40,7 @@ class qMRMLPlotView(_View):
         self._chart = vtk.vtkChartXY()
         self._context.GetScene().AddItem(self._chart)
         self._node, self._observed = node, []
-        observe(self, node, vtk.vtkCommand.ModifiedEvent, self._follow)
+        observe(node, vtk.vtkCommand.ModifiedEvent, self._follow)
         self._follow()
 
     def chart(self) -> vtk.vtkChartXY:
@@ -51,14 +51,13 @@ class qMRMLPlotView(_View):
         self.scheduleRender()
 
     def _follow(self) -> None:
-        for item, tag in self._observed:
-            item.RemoveObserver(tag)
+        unobserve(self._observed)
         chart = self._node.GetPlotChartNode()
         nodes = [] if chart is None else [chart, *_series(chart)]
         nodes += [table for item in nodes[1:] if (table := item.GetTableNode())]
         events = (vtk.vtkCommand.ModifiedEvent, slicer.vtkMRMLNode.ReferenceAddedEvent)
         events += (slicer.vtkMRMLNode.ReferenceModifiedEvent, slicer.vtkMRMLNode.ReferenceRemovedEvent)
-        self._observed = [observe(self, item, event, self._follow) for item in nodes for event in events]
+        self._observed = [observe(item, event, self._follow) for item in nodes for event in events]
         self._draw(chart)
         self.scheduleRender()
 

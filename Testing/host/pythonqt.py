@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +28,7 @@ watcher: Callable[[QtCore.QObject, str], None] | None = None
 """Called with each object and the name of its attribute that is looked up, where set."""
 
 _connections: dict[tuple[int, str], list[tuple[Callable, Any]]] = {}
+_callbacks: dict[tuple[str, int], Callable] = {}
 _connect, _disconnect = QtCore.QObject.connect, QtCore.QObject.disconnect
 
 
@@ -40,17 +42,28 @@ def own(signals: dict[str, str] | None = None) -> Callable[[type], type]:
     return register
 
 
-def observe(widget: QtCore.QObject, item: Any, event: Any, call: Callable[[], None]) -> tuple[Any, int]:
-    """Call back on a VTK event as long as the widget lives; return what RemoveObserver needs."""
+def observe(item: Any, event: Any, call: Callable[[], None]) -> tuple[Any, int]:
+    """Call a widget's method on a VTK event as long as the widget lives; return what unobserve() takes.
 
-    def on_event(caller: Any, _event: str) -> None:
-        if shiboken6.isValid(widget):
-            call()
-        else:
-            caller.RemoveObserver(tag)
+    The callback is kept: VTK lets Python's garbage collector clear one that only an observed object holds, and crashes.
+    """
+    method = weakref.WeakMethod(call)
+
+    def on_event(_caller: Any, _event: str) -> None:
+        alive = method()
+        if alive is not None and shiboken6.isValid(alive.__self__):
+            alive()
 
     tag = item.AddObserver(event, on_event)
+    _callbacks[item.GetAddressAsString(""), tag] = on_event
     return item, tag
+
+
+def unobserve(observed: list[tuple[Any, int]]) -> None:
+    """End observations."""
+    for item, tag in observed:
+        item.RemoveObserver(tag)
+        _callbacks.pop((item.GetAddressAsString(""), tag), None)
 
 
 def classes() -> list[type]:

@@ -10,7 +10,7 @@ import vtk
 from ctk import ctkCollapsibleButton
 from mrmlwidgets import qMRMLNodeComboBox, qMRMLWidget
 from PySide6 import QtCore, QtGui, QtWidgets
-from pythonqt import observe, own
+from pythonqt import observe, own, unobserve
 
 EFFECTS = (
     "Threshold",
@@ -81,7 +81,7 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
         self._redo.clicked.connect(lambda: self.redo())
         self._table.itemSelectionChanged.connect(self._row_selected)
         history = slicer.vtkSlicerSegmentEditorLogic.SegmentationHistoryChangedEvent
-        observe(self, self._logic, history, self._update)
+        observe(self._logic, history, self._update)
         self._update()
 
     def _selector(self) -> qMRMLNodeComboBox:
@@ -125,6 +125,8 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
             selector.setMRMLScene(scene)
         if scene is None:
             self._follow(None)
+            unobserve(self._node_observed)
+            self._node_observed = []
         super().setMRMLScene(scene)
         self._update()
 
@@ -132,10 +134,9 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
         return self._logic.GetSegmentEditorNode()
 
     def setMRMLSegmentEditorNode(self, node: slicer.vtkMRMLSegmentEditorNode | None) -> None:
-        for item, tag in self._node_observed:
-            item.RemoveObserver(tag)
+        unobserve(self._node_observed)
         self._logic.SetSegmentEditorNode(node)
-        self._node_observed = [] if node is None else [observe(self, node, vtk.vtkCommand.ModifiedEvent, self._update)]
+        self._node_observed = [] if node is None else [observe(node, vtk.vtkCommand.ModifiedEvent, self._update)]
         self._follow(self.segmentationNode())
         self._update()
 
@@ -168,12 +169,11 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
         self.segmentationNodeChanged.emit(node)
 
     def _follow(self, node: slicer.vtkMRMLSegmentationNode | None) -> None:
-        for item, tag in self._observed:
-            item.RemoveObserver(tag)
+        unobserve(self._observed)
         kind = slicer.vtkSegmentation
         events = (kind.SegmentAdded, kind.SegmentRemoved, kind.SegmentModified)
         segmentation = None if node is None else node.GetSegmentation()
-        self._observed = [observe(self, segmentation, event, self._update) for event in events if segmentation]
+        self._observed = [observe(segmentation, event, self._update) for event in events if segmentation]
 
     def sourceVolumeNode(self) -> slicer.vtkMRMLScalarVolumeNode | None:
         return self._logic.GetSourceVolumeNode()

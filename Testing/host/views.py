@@ -111,7 +111,7 @@ class _MRMLView(_View):
                 known.RegisterDisplayableManager(name)
         self._managers = slicer.vtkMRMLDisplayableManagerGroup()
         self._managers.SetRenderer(self._renderer)
-        observe(self, self._managers, vtk.vtkCommand.UpdateEvent, self.scheduleRender)
+        observe(self._managers, vtk.vtkCommand.UpdateEvent, self.scheduleRender)
         self._managers.Initialize(known, self._renderer)
 
     def interactor(self) -> vtk.vtkRenderWindowInteractor:
@@ -140,7 +140,7 @@ class qMRMLSliceView(_MRMLView):
         self._actor.GetProperty().SetDisplayLocationToBackground()
         self._renderer.AddViewProp(self._actor)
         self._managers.SetMRMLDisplayableNode(logic.GetSliceNode())
-        observe(self, logic, vtk.vtkCommand.ModifiedEvent, self._connect_image)
+        observe(logic, vtk.vtkCommand.ModifiedEvent, self._connect_image)
         self._connect_image()
 
     def _connect_image(self) -> None:
@@ -185,7 +185,7 @@ class qMRMLSliceControllerWidget(QtWidgets.QWidget):
         self._slider.setRange(0, 1000)
         self._slider.valueChanged.connect(self._moved)
         for item in (logic, logic.GetSliceNode()):
-            observe(self, item, vtk.vtkCommand.ModifiedEvent, self._update)
+            observe(item, vtk.vtkCommand.ModifiedEvent, self._update)
         self.setSizePolicy(QtWidgets.QSizePolicy.Preferred, QtWidgets.QSizePolicy.Fixed)
         self._update()
 

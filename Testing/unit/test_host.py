@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import enum
+import gc
 import importlib.util
 import os
 import sys
@@ -352,6 +353,25 @@ def test_parameters_are_kept_in_their_node(ui: object) -> None:
     ui.count.value = 6
     assert parameters.count == 5
     assert parameters.connectGui(ui) is None, "as in the application"
+
+
+def test_a_dropped_wrapper_is_told_before_it_crashes_the_application(
+    ui: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import slicer
+    from slicer.parameterNodeWrapper import parameterNodeWrapper
+
+    wrap = parameterNodeWrapper(type("Parameters", (), {"__annotations__": {"count": int}}))
+    node, told = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode"), []
+    monkeypatch.setattr(sys, "excepthook", lambda _kind, error, _trace: told.append(str(error)))
+    parameters = wrap(node)
+    parameters.disconnectGui(parameters.connectParametersToGui({"count": ui.count}))
+    node.Modified()
+    assert told == []
+    del parameters
+    gc.collect()
+    node.Modified()
+    assert "The application crashes here" in told[0]
 
 
 def test_segment_editor_undoes_on_the_real_segmentation(application: None) -> None:

@@ -10,6 +10,7 @@ import enum
 import json
 import pathlib
 import typing
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -191,7 +192,7 @@ class _Wrapper:
             call = self._to_parameter(name, read)
             signal.connect(call)
             self._guis[tag][name] = (signal, write, call)
-        self.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda _caller, _event: self._to_gui())
+        self.AddObserver(vtk.vtkCommand.ModifiedEvent, _keep(_updater(weakref.ref(self))))
         return tag
 
     def disconnectGui(self, tag):
@@ -216,6 +217,27 @@ class _Wrapper:
                     write(self.getValue(name))
         finally:
             self._updating = False
+
+
+_kept: list[Callable] = []
+
+
+def _keep(callback: Callable) -> Callable:
+    _kept.append(callback)
+    return callback
+
+
+def _updater(wrapper: weakref.ref) -> Callable:
+    def update(_caller: slicer.vtkMRMLNode, _event: str) -> None:
+        alive = wrapper()
+        if alive is None:
+            raise RuntimeError(
+                "A parameter node changed whose wrapper is gone but was connected to widgets. The application crashes "
+                "here: its observer stays and is garbage. Keep a connected wrapper as long as its node."
+            )
+        alive._to_gui()
+
+    return update
 
 
 def _connector(parameter: _Parameter, widget: qt.QWidget) -> tuple:
