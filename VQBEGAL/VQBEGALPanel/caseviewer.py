@@ -8,7 +8,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from VQBEGALLib.slices import SliceFrame
-from VQBEGALPanel.highlight import ANNOTATE, LEFT, RIGHT, Shown, SliceViews
+from VQBEGALPanel.highlight import ANNOTATE, LEFT, PAIR, RIGHT, Shown, SliceViews
 from VQBEGALPanel.plots import role_words, show_uncertainty
 
 if TYPE_CHECKING:
@@ -41,12 +41,14 @@ class CaseViewer:
                 round=current.index, rank=request.rank + 1, count=len(current.requests)
             ),
             _("trains {role}").format(role=role_words()[request.role])
-            + ("" if request.score is None else _(", entropy {score:.3f}").format(score=request.score)),
+            + ("" if request.score is None else _(", entropy {score:.3g}").format(score=request.score)),
         ]
-        self._show(request.case, request.slice, request.partner, request.partner_slice, lines)
-        self._plot(request.case, current.index)
+        scores = self._session.scores(request.case)
+        layout = ANNOTATE if scores else PAIR  # the first round has no network yet, and so no entropy
+        self._show(request.case, request.slice, request.partner, request.partner_slice, lines, layout=layout)
+        self._plot(request.case, current.index, scores)
 
-    def show_case(self, case: str, index: int | None = None, *, layout: int = ANNOTATE) -> None:
+    def show_case(self, case: str, index: int | None = None, *, layout: int = PAIR) -> None:
         """Bring a case up at a slice of its primary image, by default its middle one, with its own auxiliary."""
         study = self._session.study
         subject = study.subjects[case]
@@ -69,7 +71,7 @@ class CaseViewer:
         partner_slice: int | None,
         lines: list[str],
         *,
-        layout: int = ANNOTATE,
+        layout: int,
     ) -> None:
         scene = self._session.scene
         primary = self._shown(case, "primary", index, lines) if index is not None else Shown(None, None, 0, "")
@@ -104,16 +106,15 @@ class CaseViewer:
         )
         return Shown(scene.volume(case, which), grid, index, "\n".join([title, *lines]))
 
-    def _plot(self, case: str, round_index: int) -> None:
-        """Plot the scores along a case, unless they are shown already."""
-        if self._plotted == (case, round_index):
+    def _plot(self, case: str, round_index: int, scores: dict[int, float]) -> None:
+        """Plot the scores along a case where there are any, unless they are shown already."""
+        if not scores or self._plotted == (case, round_index):
             return
         self._plotted = (case, round_index)
         chosen: dict[str, list[int]] = {}
         for item in self._session.current().requests:
             if item.case == case:
                 chosen.setdefault(item.role, []).append(item.slice)
-        scores = self._session.study.scores(round_index).get(case, {})
         show_uncertainty(case, scores, chosen)
 
     def forget(self) -> None:
@@ -136,3 +137,4 @@ class CaseViewer:
         widget = slicer.app.layoutManager().threeDWidget(0)
         if visible and widget is not None:
             widget.threeDView().resetFocalPoint()
+            widget.threeDView().resetCamera()

@@ -28,10 +28,11 @@ _VOLUME = (
     '<item><view class="vtkMRMLViewNode" singletontag="1"><property name="viewlabel" action="default">1</property>'
     "</view></item>"
 )
-ANNOTATE, RESULTS = 5710, 5711
-"""Numbers of the two layouts, far from the application's own."""
+PAIR, ANNOTATE, RESULTS = 5710, 5711, 5712
+"""Numbers of the layouts, far from the application's own: without a plot, with one, and with the 3-D view as well."""
 
 LAYOUTS = {
+    PAIR: f"{_PAIR}</layout>",
     ANNOTATE: f'<layout type="vertical" split="true"><item splitSize="750">{_PAIR}</layout></item>{_PLOT}</layout>',
     RESULTS: f'<layout type="vertical" split="true"><item splitSize="750">{_PAIR}{_VOLUME}</layout></item>'
     f"{_PLOT}</layout>",

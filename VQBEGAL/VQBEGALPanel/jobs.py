@@ -207,7 +207,17 @@ def _environment() -> dict[str, str]:
     packages = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
     before = [os.environ["PYTHONPATH"]] if os.environ.get("PYTHONPATH") else []
     path = os.pathsep.join([*before, str(library_root()), *packages])
-    return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
+    quiet = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}  # idle threads sleep: the interface wants the cores
+    return {**quiet, **os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
+
+
+def threads() -> int:
+    """Return how many threads a job computes with: half of the logical processors.
+
+    That is about one a core, and leaves room for the interface. With more, threads wait for each other whenever the
+    application draws: training with as many threads as cores was 40 times slower beside another busy process.
+    """
+    return max(1, (os.cpu_count() or 2) // 2)
 
 
 def _apart() -> dict[str, Any]:

@@ -23,6 +23,9 @@ from VQBEGALPanel.session import Session
 from VQBEGALPanel.slicessection import SlicesSection
 from VQBEGALPanel.studysection import StudySection
 
+SELECTORS = ("ctVolume", "mrVolume", "referenceSegmentation")
+"""Selectors whose nodes are saved with the scene; parameter and widget have the same name."""
+
 EDITOR_TAG = "VQBEGAL"
 """Singleton tag of the editor's own parameter set, so that the Segment Editor module keeps its choices."""
 
@@ -38,7 +41,6 @@ class Panel(VTKObservationMixin):
         VTKObservationMixin.__init__(self)
         self._host = host
         self._parameters: Parameters | None = None
-        self._gui = None
         self._unfolded: tuple = ()
         root = slicer.util.loadUI(str(resource("UI", "VQBEGAL.ui")))
         host.layout.addWidget(root)
@@ -60,6 +62,10 @@ class Panel(VTKObservationMixin):
         self.results = ResultsSection(ui, session, gate, annotating, viewer)
         self._sections = (self.study, self.cases, self.rounds, self.slices, self.results)
         self._clicks = Clicks(attempt(self.slices.select_slice))
+        for name in SELECTORS:
+            getattr(ui, name).connect(
+                "currentNodeChanged(vtkMRMLNode*)", lambda _node, name=name: self._note_selection(name)
+            )
         ui.install.connect("clicked()", attempt(self._install))
         ui.keepTime.connect("toggled(bool)", self._keep_time)
         self._select_editor_node()
@@ -107,16 +113,24 @@ class Panel(VTKObservationMixin):
     # The scene
 
     def _take_parameters(self) -> None:
+        """Follow the scene's parameters.
+
+        Selectors are not connected with connectGui: its observer could not be undone in Slicer 5.8 (it returns no tag
+        for a set of widgets), and crashes the application once the wrapper has been collected.
+        """
         if self._parameters is None:
-            self._parameters = Parameters(self._host.logic.getParameterNode())
-            self._gui = self._parameters.connectGui(self.ui)
+            self._parameters = parameters = Parameters(self._host.logic.getParameterNode())
+            for name in SELECTORS:
+                getattr(self.ui, name).setCurrentNode(getattr(parameters, name))
             if self.session.study is not None:
-                self._parameters.studyFolder = str(self.session.study.folder)
+                parameters.studyFolder = str(self.session.study.folder)
 
     def _drop_parameters(self) -> None:
+        self._parameters = None
+
+    def _note_selection(self, name: str) -> None:
         if self._parameters is not None:
-            self._parameters.disconnectGui(self._gui)
-            self._parameters = None
+            setattr(self._parameters, name, getattr(self.ui, name).currentNode())
 
     def _select_editor_node(self) -> None:
         """Give the editor its own parameter set in the scene."""

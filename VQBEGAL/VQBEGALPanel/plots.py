@@ -25,11 +25,13 @@ class Plot:
         name: of the chart node.
         x_title: title of the horizontal axis.
         y_title: title of the vertical axis.
+        y_range: of the vertical axis; what the series need, by default.
     """
 
-    def __init__(self, name: str, x_title: str, y_title: str) -> None:
+    def __init__(self, name: str, x_title: str, y_title: str, *, y_range: tuple[float, float] | None = None) -> None:
         self._name = name
         self._titles = (x_title, y_title)
+        self._y_range = y_range
 
     def show(self, title: str, series: Sequence[Series]) -> None:
         """Draw series, and bring the chart up in the plot view."""
@@ -38,10 +40,8 @@ class Plot:
         chart.SetTitle(title)
         chart.SetXAxisTitle(self._titles[0])
         chart.SetYAxisTitle(self._titles[1])
-        heights = [y for item in series for _x, y in item.points]
-        margin = 0.08 * max(max(heights, default=1.0) - min(heights, default=0.0), 0.05)
         chart.SetYAxisRangeAuto(False)
-        chart.SetYAxisRange(min(heights, default=0.0) - margin, max(heights, default=1.0) + margin)
+        chart.SetYAxisRange(*(self._y_range or _range(series)))
         chart.RemoveAllPlotSeriesNodeIDs()
         for number, item in enumerate(series):
             chart.AddAndObservePlotSeriesNodeID(item.node(f"{self._name} {number}").GetID())
@@ -51,6 +51,13 @@ class Plot:
             view.SetPlotChartNodeID(chart.GetID())
 
 
+def _range(series: Sequence[Series]) -> tuple[float, float]:
+    """Return a vertical range with some room above and below, so that no mark is cut."""
+    heights = [y for item in series for _x, y in item.points] or [0.0, 1.0]
+    room = max(0.08 * (max(heights) - min(heights)), 1e-3)
+    return min(heights) - room, max(heights) + room
+
+
 class Series:
     """One line, or one set of marks.
 
@@ -58,7 +65,8 @@ class Series:
         name: for the legend.
         points: (x, y) pairs.
         color: red, green, blue from 0 to 1.
-        marks: marks without a line.
+        line: whether the points are joined.
+        marks: whether each point is marked.
     """
 
     def __init__(
@@ -67,9 +75,10 @@ class Series:
         points: Sequence[tuple[float, float]],
         color: tuple[float, float, float],
         *,
-        marks: bool = False,
+        line: bool = True,
+        marks: bool = True,
     ) -> None:
-        self.name, self.points, self.color, self.marks = name, points, color, marks
+        self.name, self.points, self.color, self.line, self.marks = name, points, color, line, marks
 
     def node(self, key: str) -> slicer.vtkMRMLPlotSeriesNode:
         """Return the series' node, filled."""
@@ -87,7 +96,7 @@ class Series:
         series.SetXColumnName("x")
         series.SetYColumnName("y")
         series.SetPlotType(series.PlotTypeScatter)
-        series.SetLineStyle(series.LineStyleNone if self.marks else series.LineStyleSolid)
+        series.SetLineStyle(series.LineStyleSolid if self.line and len(self.points) > 1 else series.LineStyleNone)
         series.SetMarkerStyle(series.MarkerStyleDiamond if self.marks else series.MarkerStyleNone)
         series.SetMarkerSize(12)
         series.SetColor(*self.color)
@@ -118,10 +127,10 @@ def show_uncertainty(case: str, scores: Mapping[int, float], chosen: Mapping[str
         chosen: slices by role.
     """
     words = role_words()
-    line = Series(_("all slices"), sorted(scores.items()), _LINE)
+    line = Series(_("all slices"), sorted(scores.items()), _LINE, marks=False)
     marks = [
         Series(
-            words[role], [(index, scores.get(index, 0.0)) for index in sorted(slices)], ROLE_COLORS[role], marks=True
+            words[role], [(index, scores.get(index, 0.0)) for index in sorted(slices)], ROLE_COLORS[role], line=False
         )
         for role, slices in chosen.items()
         if slices
@@ -133,7 +142,7 @@ def show_uncertainty(case: str, scores: Mapping[int, float], chosen: Mapping[str
 
 def show_learning_curve(validation: Sequence[tuple[float, float]], proposals: Sequence[tuple[float, float]]) -> None:
     """Plot Dice over annotated slices: on the validation cases, and of the proposals against their corrections."""
-    Plot("VQBEGAL learning curve", _("Annotated slices"), _("Dice")).show(
+    Plot("VQBEGAL learning curve", _("Annotated slices"), _("Dice"), y_range=(0.0, 1.05)).show(
         _("Learning curve"),
         [
             item

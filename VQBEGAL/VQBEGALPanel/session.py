@@ -22,7 +22,7 @@ from VQBEGALLib.study import Study
 from VQBEGALLib.study.records import Round, Split
 from VQBEGALPanel import dependencies
 from VQBEGALPanel.estimate import Estimate
-from VQBEGALPanel.jobs import Event, Job, Outcome
+from VQBEGALPanel.jobs import Event, Job, Outcome, threads
 from VQBEGALPanel.reasons import Reasons
 from VQBEGALPanel.scene import Scene
 
@@ -179,6 +179,15 @@ class Session:
         """Return the newest round, None where there is none."""
         return next(reversed(self.rounds()), None)
 
+    def scores(self, case: str) -> dict[int, float]:
+        """Return the newest round's scores of a case by slice; empty where the round was chosen without a network."""
+        current = self.current()
+        if current is None:
+            return {}
+        if "scores" not in self._read:
+            self._read["scores"] = self.study.scores(current.index)
+        return self._read["scores"].get(case, {})
+
     def _open_study(self) -> Study:
         if self.study is None:
             raise StudyError(_("No study is open."), _("Create or open one in section 1."))
@@ -239,7 +248,7 @@ class Session:
             self.refresh()
 
     def _command(self, name: str, *options: str) -> list[str]:
-        return [name, str(self._open_study().folder), *options, "--device", self.device]
+        return [name, str(self._open_study().folder), *options, "--device", self.device, "--threads", str(threads())]
 
     def _start(
         self, what: str, arguments: list[str], then: Callable[[Outcome], None], temporary: Path | None = None

@@ -9,6 +9,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from VQBEGALPanel.highlight import ANNOTATE
 from VQBEGALPanel.plots import ROLE_COLORS, role_words
 from VQBEGALPanel.scene import segment_id
 from VQBEGALPanel.sections import Gate, attempt, fill_table, selected_row, set_up_table
@@ -78,7 +79,7 @@ class SlicesSection:
             if (request.case, request.slice) == (shown.case, index):
                 self.select(request.rank)
                 return
-        self._viewer.show_case(shown.case, index)
+        self._viewer.show_case(shown.case, index, layout=ANNOTATE)
 
     def move(self, step: int) -> None:
         """Go back one row, or on to the next request that is still open."""
@@ -173,7 +174,7 @@ class SlicesSection:
         rows = []
         for item in requests:
             places = [str(item.slice), "–" if item.partner_slice is None else str(item.partner_slice)]
-            score = "–" if item.score is None else f"{item.score:.3f}"
+            score = "–" if item.score is None else f"{item.score:.3g}"
             rows.append(
                 [str(item.rank + 1), item.case, *(places if ct_first else places[::-1]), score, words[item.role], ""]
             )
@@ -181,6 +182,7 @@ class SlicesSection:
         fill_table(table, rows)
         for row, item in enumerate(requests):
             table.item(row, _ROLE).setIcon(self._icons[item.role])
+        table.resizeColumnToContents(_ROLE)
 
     def _update_buttons(self) -> None:
         ui, request = self._ui, self.selected()
