@@ -85,6 +85,8 @@ def install() -> None:
     QtCore.QObject.name = property(QtCore.QObject.objectName.fget, QtCore.QObject.objectName.fset)
     QtCore.QObject.className = lambda self: self.metaObject().className()
     QtCore.QObject.delete = lambda self: shiboken6.delete(self)
+    single_shot = QtCore.QTimer.singleShot  # given a plain function, it needs no connect() of its own
+    QtCore.QTimer.singleShot = staticmethod(lambda msec, call: single_shot(msec, lambda: call()))
 
 
 def _with_connect(original: Callable) -> Callable:

@@ -241,6 +241,23 @@ def test_signals_connect_by_signature(application: None) -> None:
         button.connect("klicked()", take)
 
 
+def test_single_shots_call_what_nothing_else_keeps(application: None) -> None:
+    import qt
+    import slicer
+
+    seen: list[int] = []
+
+    class Late:
+        def call(self) -> None:
+            seen.append(1)
+
+    qt.QTimer.singleShot(0, Late().call)
+    qt.QTimer().singleShot(0, lambda: seen.append(2))
+    gc.collect()
+    slicer.app.processEvents()
+    assert sorted(seen) == [1, 2]
+
+
 UI = """<?xml version="1.0"?><ui version="4.0"><widget class="qMRMLWidget" name="root"><layout class="QVBoxLayout">
 <item><widget class="ctkCollapsibleButton" name="section"><property name="collapsed"><bool>true</bool></property>
 <property name="text"><string>Section</string></property><layout class="QVBoxLayout"><item>
