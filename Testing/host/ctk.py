@@ -204,39 +204,6 @@ class ctkPathLineEdit(QtWidgets.QWidget):
 
 
 @own()
-class ctkDirectoryButton(QtWidgets.QWidget):
-    """A button that names a folder and asks for another."""
-
-    directoryChanged = QtCore.Signal(str)
-    directorySelected = QtCore.Signal(str)
-
-    def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._directory, self._caption = QtCore.QDir.currentPath(), ""
-        self._button = QtWidgets.QPushButton(self._directory, self)
-        layout = QtWidgets.QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._button)
-        self._button.clicked.connect(lambda: self.browse())
-
-    def _set_directory(self, path: str) -> None:
-        path = QtCore.QDir(path).absolutePath()
-        if path != self._directory:
-            self._directory = path
-            self._button.setText(path)
-            self.directoryChanged.emit(path)
-
-    directory = property(lambda self: self._directory, _set_directory)
-    caption = property(lambda self: self._caption, lambda self, value: setattr(self, "_caption", value))
-
-    def browse(self) -> None:
-        path = QtWidgets.QFileDialog.getExistingDirectory(self, self._caption, self._directory)
-        if path:
-            self._set_directory(path)
-            self.directorySelected.emit(path)
-
-
-@own()
 class ctkMessageBox(QtWidgets.QMessageBox):
     """A message box with a "Don't show this message again" box."""
 
