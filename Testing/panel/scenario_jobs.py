@@ -3,9 +3,11 @@
 import os
 import signal
 import stat
+import subprocess
 import sys
 import time
 import unittest
+from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
 
@@ -35,6 +37,15 @@ class Jobs(PanelScenario):
         self.annotate(4)
         self.panel.session.configure({"steps": 100000})
         return folder
+
+    @contextmanager
+    def replaced_python(self, script):
+        """Let jobs run a shell script instead of the application's Python."""
+        path = self.folder / "python"
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+        with mock.patch.object(jobs, "python", return_value=path):
+            yield
 
     def start_training(self):
         driver.click(self.ui.trainOnly)
@@ -81,22 +92,22 @@ class Jobs(PanelScenario):
         self.ready_to_train()
         self.panel.session.configure({"batch_size": 4096, "steps": 20})
         self.panel.session.estimate = Estimate(1, 1, 0, "cpu")
-        limited = self.folder / "python"
-        limited.write_text(f'#!/bin/sh\nulimit -v 2000000\nexec "{jobs.python()}" "$@"\n')
-        limited.chmod(limited.stat().st_mode | stat.S_IXUSR)
-        with mock.patch.object(jobs, "python", return_value=limited):
+        with self.replaced_python(f'ulimit -v 2000000\nexec "{jobs.python()}" "$@"'):
             driver.click(self.ui.trainOnly)
             self.wait_for_job(120)
         self.assertIn("too little memory", self.told.pop())
         self.assertEqual([item.text for item in self.panel.session.study.check() if item.level == "error"], [])
 
+    @POSIX
     def test_broken_torch_is_told(self):
         self.first_round()
         self.annotate(4)
         broken = self.folder / "broken" / "torch"
         broken.mkdir(parents=True)
         (broken / "__init__.py").write_text("raise ImportError('half installed', name='torch')\n")
-        with mock.patch.dict(os.environ, {"PYTHONPATH": str(broken.parent)}):
+        run = f"import sys, runpy; sys.path.insert(0, {str(broken.parent)!r}); sys.argv[0] = 'vqbegal'; "
+        run += "runpy.run_module('VQBEGALLib.cli', run_name='__main__')"
+        with self.replaced_python(f'shift 2\nexec "{jobs.python()}" -c "{run}" "$@"'):
             driver.click(self.ui.trainOnly)
             self.wait_for_job(60)
         self.assertIn("PyTorch", self.told.pop())
@@ -123,3 +134,20 @@ class Jobs(PanelScenario):
             driver.click(self.ui.closeStudy)
         self.assertIn("going on", asked[0])
         self.assertFalse(is_running(pid))
+
+    @POSIX
+    def test_a_killed_application_leaves_no_orphan(self):
+        self.ready_to_train()
+        self.panel.session.estimate = Estimate(1, 1, 0, "cpu")
+        application = subprocess.Popen(["sleep", "600"])
+        self.addCleanup(application.wait)
+        self.addCleanup(application.kill)
+        with mock.patch.object(jobs, "owner", return_value=application.pid):
+            self.start_training()
+        pid = self.panel.session.work.job.pid
+        application.kill()
+        application.wait()
+        self.wait_for_job(10)
+        self.assertFalse(is_running(pid))
+        self.told.clear()
+        self.assertEqual([item.text for item in self.panel.session.study.check() if item.level == "error"], [])

@@ -136,5 +136,6 @@ class CaseViewer:
         node.GetDisplayNode().SetVisibility3D(visible)
         widget = slicer.app.layoutManager().threeDWidget(0)
         if visible and widget is not None:
-            widget.threeDView().resetFocalPoint()
-            widget.threeDView().resetCamera()
+            bounds = [0.0] * 6
+            node.GetRASBounds(bounds)
+            widget.threeDView().renderWindow().GetRenderers().GetFirstRenderer().ResetCamera(bounds)

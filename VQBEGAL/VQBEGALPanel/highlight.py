@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import qt
 import slicer
 import vtk
 
@@ -38,6 +39,8 @@ LAYOUTS = {
     f"{_PLOT}</layout>",
 }
 _UPPER_RIGHT = 3
+_SETTLED = 100
+"""Milliseconds until views have their sizes in a new layout."""
 
 
 @dataclass(frozen=True)
@@ -62,15 +65,17 @@ class SliceViews:
 
     def __init__(self) -> None:
         self._notes: dict[str, vtk.vtkCornerAnnotation] = {}
+        self._shown: dict[str, Shown] = {}
 
     def arrange(self, layout: int) -> None:
-        """Switch the application to one of :data:`LAYOUTS`."""
+        """Switch the application to one of :data:`LAYOUTS`, and fit the images once the views have their new sizes."""
         manager = slicer.app.layoutManager()
         node = manager.layoutLogic().GetLayoutNode()
         if not node.IsLayoutDescription(layout):
             node.AddLayoutDescription(layout, LAYOUTS[layout])
         if node.GetViewArrangement() != layout:
             manager.setLayout(layout)
+            qt.QTimer.singleShot(_SETTLED, self._fit)
 
     def show(self, left: Shown, right: Shown) -> None:
         """Bring a pair up; the field of view is fitted when the image is another than before."""
@@ -79,13 +84,23 @@ class SliceViews:
 
     def clear(self) -> None:
         """Take the notes away; the images stay."""
+        self._shown.clear()
         for name in tuple(self._notes):
             self._set_note(name, "")
+
+    def _fit(self) -> None:
+        """Fit the images that are shown into their views, without leaving the slice."""
+        for name, shown in self._shown.items():
+            logic = slicer.app.layoutManager().sliceWidget(name).sliceLogic()
+            if shown.grid is not None:
+                logic.FitSliceToBackground()
+                self._pose(logic.GetSliceNode(), shown)
 
     def _show(self, name: str, shown: Shown) -> None:
         widget = slicer.app.layoutManager().sliceWidget(name)
         if widget is None:
             return
+        self._shown[name] = shown
         logic = widget.sliceLogic()
         composite = logic.GetSliceCompositeNode()
         before = composite.GetBackgroundVolumeID()
@@ -135,3 +150,4 @@ class SliceViews:
                 renderers = widget.sliceView().renderWindow().GetRenderers()
                 renderers.GetFirstRenderer().RemoveViewProp(note)
         self._notes.clear()
+        self._shown.clear()

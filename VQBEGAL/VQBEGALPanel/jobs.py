@@ -82,7 +82,7 @@ class Job:
         self._cancel_file = self._folder / "cancel"
         self._last: Event = {}
         self._cancel_at = 0.0
-        shared = ["--events", "json", "--cancel-file", str(self._cancel_file), "--owner", str(os.getpid())]
+        shared = ["--events", "json", "--cancel-file", str(self._cancel_file), "--owner", str(owner())]
         command = [str(python()), "-m", "VQBEGALLib.cli", *self.arguments, *shared]
         with (self._folder / "events").open("wb") as out, (self._folder / "errors").open("wb") as errors:
             self._process = subprocess.Popen(
@@ -180,6 +180,11 @@ class Job:
     def _clean(self) -> None:
         self._events.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def owner() -> int:
+    """Return the process whose end is the job's end as well: the application."""
+    return os.getpid()
 
 
 def python() -> Path:
