@@ -85,7 +85,7 @@ def install() -> None:
     QtCore.QObject.name = property(QtCore.QObject.objectName.fget, QtCore.QObject.objectName.fset)
     QtCore.QObject.className = lambda self: self.metaObject().className()
     QtCore.QObject.delete = lambda self: shiboken6.delete(self)
-    single_shot = QtCore.QTimer.singleShot  # given a plain function, it needs no connect() of its own
+    single_shot = QtCore.QTimer.singleShot  # would not keep the object of a method
     QtCore.QTimer.singleShot = staticmethod(lambda msec, call: single_shot(msec, lambda: call()))
 
 
@@ -146,12 +146,16 @@ def is_derived(cls: type) -> bool:
     return not cls.__module__.startswith("PySide6.") and cls not in OWN
 
 
-def connect(sender: QtCore.QObject, signal: str, slot: Callable) -> bool:
+def connect(sender: QtCore.QObject, signal: str, slot: Callable, *inner: Any) -> Any:
     """Connect a signal by its signature, as ``button.connect("clicked()", f)``.
+
+    With a third argument the call is PySide6's own: (sender, signal, slot) of a timer that it made.
 
     Raises:
         AttributeError: the object has no such signal; PythonQt would only write a warning.
     """
+    if inner:
+        return _connect(signal, slot, *inner)
     name, count = _resolve(sender, signal)
     places = _positional(slot)
 
