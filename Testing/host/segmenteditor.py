@@ -64,7 +64,7 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
         self._observed: list[tuple] = []
         self._node_observed: list[tuple] = []
         self._shortcuts: list[QtGui.QShortcut] = []
-        self._busy, self._auto_show = False, True
+        self._busy, self._auto_show, self._read_only = False, True, False
         self._segmentation, self._source = (self._selector(), self._selector())
         self._add, self._remove = QtWidgets.QPushButton("Add"), QtWidgets.QPushButton("Remove")
         self._show3d, self._switch = QtWidgets.QPushButton("Show 3D"), QtWidgets.QPushButton("Segmentations…")
@@ -240,11 +240,21 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
             self._table.setItem(row, 1, QtWidgets.QTableWidgetItem(segment.GetName()))
             if segmentation.GetNthSegmentID(row) == self.currentSegmentID():
                 self._table.selectRow(row)
-        self._undo.setEnabled(self._logic.CanUndo())
-        self._redo.setEnabled(self._logic.CanRedo())
+        for button in (self._add, self._remove, *self._effects.buttons()):
+            button.setEnabled(node is not None and not self._read_only)
+        self._undo.setEnabled(self._logic.CanUndo() and not self._read_only)
+        self._redo.setEnabled(self._logic.CanRedo() and not self._read_only)
         name = self.mrmlSegmentEditorNode().GetActiveEffectName() if self.mrmlSegmentEditorNode() else ""
         self._effects.button(("", *EFFECTS).index(name or "")).setChecked(True)
         self._busy = False
+
+    def setReadOnly(self, on: bool) -> None:
+        self._read_only = on
+        if on:
+            self.setActiveEffect(None)
+        self._update()
+
+    readOnly = property(lambda self: self._read_only, setReadOnly)
 
     def availableEffectNames(self) -> list[str]:
         return list(EFFECTS)
