@@ -114,11 +114,19 @@ def _install_properties(cls: type) -> None:
             continue
         capital = name[0].upper() + name[1:]
         getter = next(
-            (found for read in (name, f"is{capital}", f"has{capital}") if callable(found := getattr(cls, read, None))),
+            (found for read in (name, f"is{capital}", f"has{capital}") if (found := _method(cls, read))),
             lambda self, name=name: self.property(name),
         )
-        setter = getattr(cls, f"set{capital}", lambda self, value, name=name: self.setProperty(name, value))
+        setter = _method(cls, f"set{capital}") or (lambda self, value, name=name: self.setProperty(name, value))
         setattr(cls, name, property(getter, setter if item.isWritable() else None))
+
+
+def _method(cls: type, name: str) -> Callable | None:
+    """Return a method as a function of the object, also where Qt has it static."""
+    found = getattr(cls, name, None)
+    if isinstance(inspect.getattr_static(cls, name, None), staticmethod):
+        return lambda _self, *arguments: found(*arguments)
+    return found if callable(found) else None
 
 
 def _refuse_unknown(self: QtCore.QObject, name: str, value: object) -> None:

@@ -304,6 +304,13 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
             shortcut.delete()
         self._shortcuts = []
 
+    def turnOffLightboxes(self) -> None:
+        for node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
+            node.SetLayoutGrid(1, 1)
+
+    def updateEffectList(self) -> None:
+        """Nothing to do: the effects are always the same here."""
+
     def setupViewObservations(self) -> None:
         """Nothing to do: no effect follows the mouse here."""
 

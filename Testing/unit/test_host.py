@@ -189,6 +189,7 @@ def test_code_under_watch_gets_only_what_the_application_offers(application: Non
 
 def test_properties_are_attributes_and_setters_stay_methods(application: None) -> None:
     import qt
+    import slicer
 
     box = qt.QSpinBox()
     box.maximum = 7
@@ -196,6 +197,7 @@ def test_properties_are_attributes_and_setters_stay_methods(application: None) -
     assert (box.value, box.maximum, box.isEnabled(), box.enabled) == (7, 7, True, True)
     item = qt.QTableWidgetItem("text")
     assert item.text() == "text"
+    assert slicer.app.applicationName == "Slicer", "static in Qt"
 
 
 def test_unknown_attributes_are_refused(application: None) -> None:
