@@ -99,7 +99,9 @@ class Scene(PanelScenario):
         self.assertEqual(self.told, [])
         self.assertIsNotNone(self.panel.session.study)
 
-    @unittest.skipUnless(sys.platform.startswith("linux") and os.geteuid() == 0, "mounts a small disk, as root on Linux")
+    @unittest.skipUnless(
+        sys.platform.startswith("linux") and os.geteuid() == 0, "mounts a small disk, as root on Linux"
+    )
     def test_full_disk_loses_nothing(self):
         disk = self.folder / "disk"
         disk.mkdir()

@@ -124,7 +124,10 @@ class Proposals(PanelScenario):
         self.ui.editor.undo()
         self.assertTrue((scene.mask(request.case, "annotation") == before).all())
 
-        driver.click(self.ui.done)
+        with self.answering(True) as asked:
+            driver.click(self.ui.done)
+        self.assertEqual(self.told, [])
+        self.assertIn("Nothing is painted", asked[0])
         driver.select_row(self.ui.requestsTable, 0)
         self.assertFalse(self.ui.startFromPrediction.enabled)
         self.assertIn("finished", self.ui.startFromPrediction.toolTip)

@@ -81,15 +81,26 @@ class Annotating:
             roles={request.slice: request.role},
             axis=frame.axis,
         )
-        study.set_status(current.index, [(request.case, request.slice)], "done")
-        event = {"event": "annotated", "round": current.index, "case": request.case, "slice": request.slice}
-        dice = self._proposal_dice(request, labelmap.voxels)
-        if dice is not None:
-            event["proposal_dice"] = round(dice, 4)
+        try:
+            study.set_status(current.index, [(request.case, request.slice)], "done")
+            scene.has_seen_labels(request.case)
+            study.log(self._event(request, current.index, frame.planes(labelmap.voxels)[request.slice]))
+        finally:
+            self._session.refresh()
+
+    def _event(self, request: Request, index: int, answer: np.ndarray) -> dict[str, object]:
+        """Return what the study's log keeps of an answer."""
+        event = {"event": "annotated", "round": index, "case": request.case, "slice": request.slice}
+        proposal = self._proposal(request)
+        if proposal is not None:
+            event["proposal_dice"] = round(_dice(proposal, answer), 4)
         if self.keep_time:
             event["seconds"] = round(time.monotonic() - self._shown_at, 1)
-        study.log(event)
-        self._session.refresh()
+        return event
+
+    def is_empty(self, request: Request) -> bool:
+        """Tell whether nothing is painted on the slice."""
+        return not self._plane(request, self._session.scene.mask(request.case, "annotation")).any()
 
     def set_status(self, request: Request, status: Status) -> None:
         """Skip a request or put it aside.
@@ -120,23 +131,15 @@ class Annotating:
 
         The caller saves the editor's state for undo first.
         """
-        scene = self._session.scene
-        scene.prediction(request.case)
-        scene.put_slice(request.case, request.slice, self._plane(request, scene.mask(request.case, "prediction")))
+        self._session.scene.put_slice(request.case, request.slice, self._proposal(request))
 
     def _plane(self, request: Request, voxels: np.ndarray) -> np.ndarray:
         return SliceFrame.of(self._session.study.grid(request.case)).planes(voxels)[request.slice]
 
-    def _proposal_dice(self, request: Request, voxels: np.ndarray) -> float | None:
-        """Return the Dice between the proposal and the answer on the slice; None without a proposal."""
-        scene = self._session.scene
-        if request.case not in self._session.study.predictions():
-            return None
-        scene.prediction(request.case)
-        proposed = self._plane(request, scene.mask(request.case, "prediction")) > 0
-        answered = self._plane(request, voxels) > 0
-        total = int(proposed.sum()) + int(answered.sum())
-        return 1.0 if total == 0 else 2.0 * int((proposed & answered).sum()) / total
+    def _proposal(self, request: Request) -> np.ndarray | None:
+        """Return the newest prediction of the slice, None without one."""
+        predicted = self._session.scene.predicted(request.case)
+        return None if predicted is None else self._plane(request, predicted)
 
     def remaining_text(self) -> str:
         """Return what training now would mean for the requests that are not done, empty where all are."""
@@ -168,3 +171,9 @@ class Annotating:
             if index - 1 in labelled
         ]
         return validation, proposals
+
+
+def _dice(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the Dice of two 0/1 planes; two empty ones agree."""
+    total = int(np.count_nonzero(first)) + int(np.count_nonzero(second))
+    return 1.0 if total == 0 else 2.0 * int(np.count_nonzero(first & second)) / total

@@ -59,7 +59,8 @@ class CasesSection:
     def show(self) -> None:
         """Bring the selected case up."""
         if name := self.selected():
-            self._show(name)
+            with slicer.util.WaitCursor():
+                self._show(name)
 
     def remove(self) -> None:
         """Take the selected case out of the study, after asking."""
@@ -78,6 +79,7 @@ class CasesSection:
         primary, auxiliary = nodes.pop(modality), next(iter(nodes.values()))
         reference = ui.referenceSegmentation.currentNode()
         folder = Path(tempfile.mkdtemp(prefix="vqbegal-case-"))
+        slicer.util.showStatusMessage(_("Copying the volumes…"), 3000)
         try:
             row = {"case": name, "patient": name, "split": ui.newSplit.currentData}
             for key, node in (("primary", primary), ("auxiliary", auxiliary)):

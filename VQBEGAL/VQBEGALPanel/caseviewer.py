@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class CaseViewer:
     """Shows CT left and MR right, whichever of them is the primary.
 
+    ``leave`` is called before a case comes up that is not to be annotated.
+
     Args:
         session: with the open study.
     """
@@ -26,6 +28,7 @@ class CaseViewer:
     def __init__(self, session: Session) -> None:
         self._session = session
         self.views = SliceViews()
+        self.leave = lambda: None
         self._plotted: tuple[str, int] | None = None
 
     def show_request(self, request: Request) -> None:
@@ -50,6 +53,7 @@ class CaseViewer:
 
     def show_case(self, case: str, index: int | None = None, *, layout: int = PAIR) -> None:
         """Bring a case up at a slice of its primary image, by default its middle one, with its own auxiliary."""
+        self.leave()
         study = self._session.study
         subject = study.subjects[case]
         if subject.primary is None:
@@ -85,13 +89,27 @@ class CaseViewer:
         self.views.arrange(layout)
         self.views.show(*((primary, auxiliary) if self._ct_first() else (auxiliary, primary)))
         self.focus(case)
-        for gone in scene.unload(case):
-            self._session.log.append(_("{case} was unloaded: memory is short.").format(case=gone))
+        for gone in scene.unload({case, partner}):
+            self._session.say(_("{case} was unloaded: memory is short.").format(case=gone))
 
     def focus(self, case: str) -> None:
         """Show the segmentations of one case, over its primary image and in 3-D, and hide those of all others."""
-        own = LEFT if self._ct_first() else RIGHT
-        self._session.scene.focus(case, [f"vtkMRMLSliceNode{own}", "vtkMRMLViewNode1"])
+        hidden = self._session.scene.focus(case, [f"vtkMRMLSliceNode{self._own_view()}", "vtkMRMLViewNode1"])
+        for name in hidden:
+            self._session.say(_("{name} was hidden: it is not of this case.").format(name=name))
+
+    def page_to(self, case: str, index: int) -> None:
+        """Show another slice of the case that is up; the slice to annotate stays the same."""
+        self.views.show_one(self._own_view(), self._shown(case, "primary", index, []))
+
+    def is_up(self, request: Request) -> bool:
+        """Tell whether the view of the primary image shows the request's slice."""
+        volume = self._session.scene.volume(request.case, "primary")
+        grid = self._session.study.grid(request.case)
+        return self.views.is_at(self._own_view(), Shown(volume, grid, request.slice, ""))
+
+    def _own_view(self) -> str:
+        return LEFT if self._ct_first() else RIGHT
 
     def _ct_first(self) -> bool:
         return self._session.scene.modality("primary") == "CT"

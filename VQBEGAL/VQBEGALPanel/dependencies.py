@@ -15,6 +15,10 @@ from VQBEGALPanel.paths import resource
 
 TORCH = "torch>=2.2"
 
+SHIPPED = ("SimpleITK", "scipy", "pydicom", "tqdm")
+"""Packages that the application may bring itself: an older one than asked for is used, as replacing it under the
+application could break the application."""
+
 
 def requirements() -> list[str]:
     """Return the packages of requirements.txt, as ``name>=version``."""
@@ -33,7 +37,7 @@ def _installed(requirement: str) -> bool:
         version = metadata.version(name)
     except metadata.PackageNotFoundError:
         return False
-    return wanted is None or _numbers(version) >= _numbers(wanted)
+    return wanted is None or name in SHIPPED or _numbers(version) >= _numbers(wanted)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

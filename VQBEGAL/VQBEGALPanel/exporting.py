@@ -18,7 +18,7 @@ def export_volume(node: slicer.vtkMRMLVolumeNode, path: Path) -> None:
     """Write a volume as the scene shows it, its transform applied, without touching the node.
 
     Raises:
-        InputError: the volume has no voxels, or is bent by a nonlinear transform.
+        InputError: the volume has no voxels.
         RuntimeError: the file cannot be written.
     """
     if node.GetImageData() is None:
@@ -29,11 +29,7 @@ def export_volume(node: slicer.vtkMRMLVolumeNode, path: Path) -> None:
     try:
         copy.CopyContent(node)
         copy.SetAndObserveTransformNodeID(node.GetTransformNodeID())
-        if node.GetParentTransformNode() is not None and not copy.HardenTransform():
-            raise InputError(
-                _("{name} is under a transform that cannot be applied.").format(name=node.GetName()),
-                _("Resample the volume, and add the result."),
-            )
+        copy.HardenTransform()
         storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
         storage.SetFileName(str(path))
         storage.SetUseCompression(False)
@@ -71,6 +67,7 @@ def export_segment(
     copy = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode")
     try:
         copy.CopyOrientation(volume)
+        copy.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
         slicer.util.updateVolumeFromArray(copy, (mask > 0).astype(np.uint8))
         export_volume(copy, path)
     finally:

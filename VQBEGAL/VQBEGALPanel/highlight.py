@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import qt
 import slicer
 import vtk
@@ -39,6 +40,8 @@ LAYOUTS = {
     f"{_PLOT}</layout>",
 }
 _UPPER_RIGHT = 3
+_PARALLEL = 0.9998
+"""Cosine of 1°: a view that is turned further shows another plane."""
 _SETTLED = 100
 """Milliseconds until views have their sizes in a new layout."""
 
@@ -69,24 +72,40 @@ class SliceViews:
 
     def arrange(self, layout: int) -> None:
         """Switch the application to one of :data:`LAYOUTS`, and fit the images once the views have their new sizes."""
-        manager = slicer.app.layoutManager()
-        node = manager.layoutLogic().GetLayoutNode()
-        if not node.IsLayoutDescription(layout):
-            node.AddLayoutDescription(layout, LAYOUTS[layout])
-        if node.GetViewArrangement() != layout:
-            manager.setLayout(layout)
+        node = slicer.app.layoutManager().layoutLogic().GetLayoutNode()
+        before = node.GetViewArrangement()
+        for number, description in LAYOUTS.items():
+            if not node.IsLayoutDescription(number):
+                node.AddLayoutDescription(number, description)
+        node.SetViewArrangement(layout)  # also where it is the same: a loaded scene may have had only the number
+        if before != layout:
             qt.QTimer.singleShot(_SETTLED, self._fit)
 
     def show(self, left: Shown, right: Shown) -> None:
         """Bring a pair up; the field of view is fitted when the image is another than before."""
         for name, shown in ((LEFT, left), (RIGHT, right)):
-            self._show(name, shown)
+            self.show_one(name, shown)
 
     def clear(self) -> None:
         """Take the notes away; the images stay."""
         self._shown.clear()
         for name in tuple(self._notes):
             self._set_note(name, "")
+
+    @staticmethod
+    def is_at(name: str, shown: Shown) -> bool:
+        """Tell whether a view shows an image at a slice, to within half a slice, along the grid's own plane."""
+        widget = slicer.app.layoutManager().sliceWidget(name)
+        if widget is None or shown.volume is None:
+            return False
+        logic = widget.sliceLogic()
+        wanted = slice_to_ras(shown.grid, shown.index)
+        seen = slicer.util.arrayFromVTKMatrix(logic.GetSliceNode().GetSliceToRAS())
+        step = np.linalg.norm((slice_to_ras(shown.grid, shown.index + 1) - wanted)[:3, 3])
+        away = abs(np.dot(seen[:3, 3] - wanted[:3, 3], wanted[:3, 2]))
+        parallel = abs(np.dot(seen[:3, 2], wanted[:3, 2])) > _PARALLEL
+        image = logic.GetSliceCompositeNode().GetBackgroundVolumeID() == shown.volume.GetID()
+        return bool(image and parallel and away < step / 2)
 
     def _fit(self) -> None:
         """Fit the images that are shown into their views, without leaving the slice."""
@@ -96,7 +115,8 @@ class SliceViews:
                 logic.FitSliceToBackground()
                 self._pose(logic.GetSliceNode(), shown)
 
-    def _show(self, name: str, shown: Shown) -> None:
+    def show_one(self, name: str, shown: Shown) -> None:
+        """Bring an image up in one of the views."""
         widget = slicer.app.layoutManager().sliceWidget(name)
         if widget is None:
             return
@@ -107,6 +127,7 @@ class SliceViews:
         volume_id = shown.volume.GetID() if shown.volume is not None else None
         composite.SetLinkedControl(False)
         composite.SetForegroundVolumeID(None)
+        composite.SetLabelVolumeID(None)
         composite.SetBackgroundVolumeID(volume_id)
         if shown.grid is not None:
             node = logic.GetSliceNode()

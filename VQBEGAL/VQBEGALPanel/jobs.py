@@ -82,6 +82,7 @@ class Job:
         self._cancel_file = self._folder / "cancel"
         self._last: Event = {}
         self._cancel_at = 0.0
+        self._killed = False
         shared = ["--events", "json", "--cancel-file", str(self._cancel_file), "--owner", str(owner())]
         command = [str(python()), "-m", "VQBEGALLib.cli", *self.arguments, *shared]
         with (self._folder / "events").open("wb") as out, (self._folder / "errors").open("wb") as errors:
@@ -115,12 +116,14 @@ class Job:
             self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self._kill()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(PATIENCE)
         self._clean()
 
     def _poll(self) -> None:
         ended = self._process.poll() is not None
         more = self._read()
-        if self.cancelled and not ended and time.monotonic() - self._cancel_at > PATIENCE:
+        if self.cancelled and not ended and not self._killed and time.monotonic() - self._cancel_at > PATIENCE:
             self._kill()
         elif ended and not more:
             self._timer.stop()
@@ -167,6 +170,7 @@ class Job:
 
     def _kill(self) -> None:
         """End the process and all that it started; the launcher's child would outlive the launcher."""
+        self._killed = True
         with suppress(OSError):
             if os.name == "nt":
                 subprocess.run(
@@ -174,8 +178,6 @@ class Job:
                 )
             else:
                 os.killpg(self.pid, signal.SIGKILL)
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(PATIENCE)
 
     def _clean(self) -> None:
         self._events.close()

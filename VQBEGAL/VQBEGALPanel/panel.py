@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import qt
 import slicer
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
@@ -41,6 +42,7 @@ class Panel(VTKObservationMixin):
         VTKObservationMixin.__init__(self)
         self._host = host
         self._parameters: Parameters | None = None
+        self._entered = self._restore_pending = False
         self._unfolded: tuple = ()
         root = slicer.util.loadUI(str(resource("UI", "VQBEGAL.ui")))
         host.layout.addWidget(root)
@@ -74,25 +76,32 @@ class Panel(VTKObservationMixin):
         for event, action in (
             (slicer.mrmlScene.StartCloseEvent, self._scene_closes),
             (slicer.mrmlScene.EndCloseEvent, self._scene_closed),
+            (slicer.mrmlScene.StartImportEvent, self._import_starts),
             (slicer.mrmlScene.EndImportEvent, self._scene_imported),
         ):
             self.addObserver(slicer.mrmlScene, event, action)
         self._take_parameters()
         self._changed()
+        self._restore_pending = bool(self._parameters.studyFolder)
 
     # The application's calls
 
     def enter(self) -> None:
         """Take up work when the module is shown."""
+        self._entered = True
         self._take_parameters()
         self._select_editor_node()
+        self.ui.editor.turnOffLightboxes()
+        self.ui.editor.updateEffectList()
         self.ui.editor.installKeyboardShortcuts()
         self.ui.editor.updateWidgetFromMRML()
         self.session.missing = dependencies.missing()
         self._changed()
+        self._restore()
 
     def exit(self) -> None:
         """Leave the views to other modules."""
+        self._entered = False
         self.ui.editor.setActiveEffect(None)
         self.ui.editor.uninstallKeyboardShortcuts()
         self.ui.editor.removeViewObservations()
@@ -101,14 +110,18 @@ class Panel(VTKObservationMixin):
     def cleanup(self) -> None:
         """Let go of everything: the module is reloaded, or the application quits."""
         self.removeObservers()
-        self._clicks.stop()
-        self._drop_parameters()
         self._sections = ()
+        self._entered = False
+        self._drop_parameters()
+        editor = self.ui.editor
+        editor.setActiveEffect(None)
+        editor.uninstallKeyboardShortcuts()
+        editor.removeViewObservations()
+        editor.setMRMLScene(None)  # an editor that holds the scene crashes the application when it quits
+        self.root.setMRMLScene(None)
+        self._clicks.stop()
         self.session.close()
         self.viewer.views.forget()
-        self.ui.editor.setActiveEffect(None)
-        self.ui.editor.setMRMLScene(None)
-        self.root.setMRMLScene(None)
 
     # The scene
 
@@ -144,22 +157,34 @@ class Panel(VTKObservationMixin):
 
     def _scene_closes(self, caller=None, event=None) -> None:
         self._drop_parameters()
-        self.ui.editor.setSegmentationNode(None)
+        self.slices.leave()
         self.ui.editor.removeViewObservations()
         self.viewer.forget()
 
     def _scene_closed(self, caller=None, event=None) -> None:
         """Go on with an empty scene: the study is on the disk, and its job goes on."""
         self._select_editor_node()
-        self._take_parameters()
-        self.ui.requestsTable.clearSelection()
+        if not slicer.mrmlScene.IsBatchProcessing():  # else a scene is loaded next, with parameters of its own
+            self._take_parameters()
         self._changed()
 
-    def _scene_imported(self, caller=None, event=None) -> None:
-        """Take up the study and the slice that a loaded scene was saved with."""
+    def _import_starts(self, caller=None, event=None) -> None:
+        """Let go of the parameters before loading replaces them."""
         self._drop_parameters()
-        node = self._host.logic.getParameterNode()
-        saved = Parameters(node)
+        self.slices.leave()
+
+    def _scene_imported(self, caller=None, event=None) -> None:
+        """Take up a loaded scene, once the application has finished with it."""
+        self._restore_pending = True
+        qt.QTimer.singleShot(0, self._restore)
+
+    def _restore(self) -> None:
+        """Take up the study and the slice that a loaded scene was saved with, when the module is shown."""
+        if not (self._restore_pending and self._entered):
+            return
+        self._restore_pending = False
+        self._drop_parameters()
+        saved = Parameters(self._host.logic.getParameterNode())
         folder, case, index = saved.studyFolder, saved.case, saved.slice
         self._select_editor_node()
         self.viewer.forget()
@@ -169,13 +194,9 @@ class Panel(VTKObservationMixin):
         self._take_parameters()
         self._changed()
         if self.session.study is not None and str(self.session.study.folder) == folder:
-            self._restore(case, index)
-
-    def _restore(self, case: str, index: int) -> None:
-        for request in self.annotating.requests():
-            if (request.case, request.slice) == (case, index):
-                self.slices.select(request.rank)
-                self.slices.show_selected()
+            for request in self.annotating.requests():
+                if (request.case, request.slice) == (case, index):
+                    self.slices.select(request.rank)
 
     # What the sections tell
 

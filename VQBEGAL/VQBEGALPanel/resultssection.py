@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import slicer
 from slicer.i18n import tr as _
 
 from VQBEGALLib.slices import SliceFrame
@@ -35,11 +36,11 @@ class ResultsSection:
         self._ui, self._session, self._gate = ui, session, gate
         self._annotating, self._viewer = annotating, viewer
         self._cases: list[str] = []
-        ui.resultCase.connect("currentIndexChanged(int)", lambda _index: self._update_case())
+        ui.resultCase.connect("currentIndexChanged(int)", lambda _index: attempt(self._update_case)())
         ui.showResult.connect("clicked()", attempt(self.show))
         ui.segmentCase.connect("clicked()", attempt(lambda: session.segment([self.case()])))
         ui.segmentAll.connect("clicked()", attempt(lambda: session.segment([])))
-        ui.show3D.connect("toggled(bool)", lambda on: self._show_3d(on))
+        ui.show3D.connect("toggled(bool)", lambda on: attempt(self._show_3d)(on))
         ui.showCurve.connect("clicked()", attempt(self.show_curve))
 
     def case(self) -> str:
@@ -49,11 +50,12 @@ class ResultsSection:
     def show(self) -> None:
         """Bring the case and its prediction up, at the slice with most of the organ."""
         case, scene = self.case(), self._session.scene
-        scene.prediction(case)
-        planes = SliceFrame.of(self._session.study.grid(case)).planes(scene.mask(case, "prediction"))
-        areas = planes.sum(axis=(1, 2))
-        self._viewer.show_case(case, int(np.argmax(areas)) if areas.any() else None, layout=RESULTS)
-        self._show_3d(self._ui.show3D.checked)
+        with slicer.util.WaitCursor():
+            scene.prediction(case)
+            planes = SliceFrame.of(self._session.study.grid(case)).planes(scene.predicted(case))
+            areas = np.count_nonzero(planes, axis=(1, 2))
+            self._viewer.show_case(case, int(np.argmax(areas)) if areas.any() else None, layout=RESULTS)
+            self._show_3d(self._ui.show3D.checked)
 
     def _show_3d(self, visible: bool) -> None:
         if self._session.scene is not None and self.case():

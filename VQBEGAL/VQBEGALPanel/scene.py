@@ -1,7 +1,7 @@
 """MRML nodes ↔ volumes of the study: the one place where axes and RAS/LPS are turned.
 
-A node that the panel made carries its case, its kind and the checksum of the image that it belongs to as
-attributes. Nodes are found by these and never held, so that a deleted node or another scene does no harm.
+A node that the panel made carries its study, its case, its kind and the checksum of the image that it belongs to
+as attributes. Nodes are found by these and never held, so that a deleted node or another scene does no harm.
 """
 
 from __future__ import annotations
@@ -15,18 +15,22 @@ from slicer.i18n import tr as _
 
 from VQBEGALLib.errors import InputError
 from VQBEGALLib.slices import SliceFrame
+from VQBEGALLib.study.labelstore import read_index
 from VQBEGALLib.volumes import Volume
 from VQBEGALPanel.organs import organ
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from VQBEGALLib.study import Study
     from VQBEGALLib.study.records import Which
 
 Kind = Literal["primary", "auxiliary", "annotation", "prediction"]
-CASE, KIND, IMAGE, ROUND = "VQBEGAL.Case", "VQBEGAL.Kind", "VQBEGAL.Image", "VQBEGAL.Round"
+STUDY, CASE, KIND, IMAGE = "VQBEGAL.Study", "VQBEGAL.Case", "VQBEGAL.Kind", "VQBEGAL.Image"
+SEGMENT, VERSION = "VQBEGAL.Segment", "VQBEGAL.Version"
+"""The organ's segment, and what of the study a segmentation holds: number of the labels, or round and time of a
+prediction."""
 
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """RAS ↔ LPS, both ways."""
@@ -49,15 +53,21 @@ class Scene:
 
     def __init__(self, study: Study) -> None:
         self.study = study
+        created = study.events("created")
+        self._identity = str(created[0]["time"]) if created else str(study.folder)
         self._recent: list[str] = []
+        self._predicted: tuple[str, np.ndarray] | None = None
 
     def find(self, case: str, kind: Kind) -> slicer.vtkMRMLDisplayableNode | None:
         """Return the node of a case, None where it is not loaded."""
-        image = self._record(case, kind).sha256
+        wanted = self._marks(case, kind)
         for node in slicer.util.getNodesByClass(_CLASSES[kind]):
-            if (node.GetAttribute(CASE), node.GetAttribute(KIND), node.GetAttribute(IMAGE)) == (case, kind, image):
+            if all(node.GetAttribute(name) == value for name, value in wanted.items()):
                 return node
         return None
+
+    def _marks(self, case: str, kind: Kind) -> dict[str, str]:
+        return {STUDY: self._identity, CASE: case, KIND: kind, IMAGE: self._record(case, kind).sha256}
 
     def _record(self, case: str, kind: Kind):
         return self.study.subjects[case].image("auxiliary" if kind == "auxiliary" else "primary")
@@ -72,9 +82,13 @@ class Scene:
         path = self.study.image_path(case, which)
         self._recent = [*(name for name in self._recent if name != case), case]
         node = self.find(case, which)
+        if node is not None and not _same_grid(node, self.study.grid(case, which)):
+            node.RemoveAttribute(KIND)  # cropped or moved since: no longer the study's image
+            node = None
         if node is None:
             modality = self.modality(which)
-            node = slicer.util.loadVolume(str(path), {"name": f"{case} {modality}", "show": False})
+            node = slicer.util.loadVolume(str(path), {"name": f"{case} {modality}", "show": False, "singleFile": True})
+            _forget_file(node)
             if not _same_grid(node, self.study.grid(case, which)):
                 slicer.mrmlScene.RemoveNode(node)
                 raise InputError(
@@ -85,6 +99,7 @@ class Scene:
                 )
             _set_window(node, modality)
             self._mark(node, case, which)
+        _refuse_transform(node)
         return node
 
     def modality(self, which: Which) -> str:
@@ -93,14 +108,40 @@ class Scene:
         return settings.primary_modality if which == "primary" else settings.auxiliary_modality
 
     def annotation(self, case: str) -> slicer.vtkMRMLSegmentationNode:
-        """Return the segmentation that a person paints in; a new one holds what the study has."""
+        """Return the segmentation that a person paints in.
+
+        Where the study's labels are others than the node has seen (a new node, or an older scene), the finished slices
+        are written into it; what is painted on other slices stays.
+
+        Raises:
+            InputError: the segmentation is under a transform, or has lost its segment.
+        """
         node = self.find(case, "annotation")
         if node is None:
             node = self._segmentation(case, "annotation", _("{case} annotation").format(case=case))
+        _refuse_transform(node)
+        segment_id(node)
+        version = self._version(case)
+        if node.GetAttribute(VERSION) != version:
             labels = self.study.labels(case)
             if labels is not None:
-                self._write(node, case, labels.labelmap.voxels)
+                mask = self.mask(case, "annotation")
+                finished = [slice(None)] * 3
+                finished[labels.axis] = sorted(labels.annotations)
+                mask[tuple(finished)] = labels.labelmap.voxels[tuple(finished)]
+                self._write(node, case, mask)
+            node.SetAttribute(VERSION, version)
         return node
+
+    def _version(self, case: str) -> str:
+        index = read_index(self.study.folder, case, "primary")
+        return str(0 if index is None else index.counter)
+
+    def has_seen_labels(self, case: str) -> None:
+        """Note that the annotation holds what the study has now: its slice has just been taken from it."""
+        node = self.find(case, "annotation")
+        if node is not None:
+            node.SetAttribute(VERSION, self._version(case))
 
     def prediction(self, case: str) -> slicer.vtkMRMLSegmentationNode | None:
         """Return the newest prediction as a segmentation of its own, None where the study has none."""
@@ -110,32 +151,52 @@ class Scene:
             return node
         if node is None:
             node = self._segmentation(case, "prediction", _("{case} prediction").format(case=case))
-        if node.GetAttribute(ROUND) != str(newest.round):
+        version = f"{newest.round}:{newest.path.stat().st_mtime_ns}"
+        if node.GetAttribute(VERSION) != version:
             self._write(node, case, self._read(newest.path))
-            node.SetAttribute(ROUND, str(newest.round))
+            node.SetAttribute(VERSION, version)
         return node
+
+    def predicted(self, case: str) -> np.ndarray | None:
+        """Return the newest prediction, uint8 0/1 (K, J, I) on the primary image's grid; None without one.
+
+        That of the last case is kept, so that it is read once.
+        """
+        newest = self.study.predictions().get(case)
+        if newest is None:
+            return None
+        key = f"{newest.path}:{newest.path.stat().st_mtime_ns}"
+        if self._predicted is None or self._predicted[0] != key:
+            self._predicted = (key, self._read(newest.path))
+        return self._predicted[1]
 
     def _read(self, path: Path) -> np.ndarray:
         """Return the voxels (K, J, I) of a labelmap file."""
-        loaded = slicer.util.loadLabelVolume(str(path), {"show": False})
+        loaded = slicer.util.loadLabelVolume(str(path), {"show": False, "singleFile": True})
         try:
             return slicer.util.arrayFromVolume(loaded).copy()
         finally:
             slicer.mrmlScene.RemoveNode(loaded)
 
     def mask(self, case: str, kind: Literal["annotation", "prediction"]) -> np.ndarray | None:
-        """Return a segmentation's organ as uint8 0/1 (K, J, I) on the primary image's grid, None where it is absent."""
+        """Return a segmentation's organ as uint8 0/1 (K, J, I) on the primary image's grid.
+
+        Raises:
+            InputError: the segmentation is not in the scene, under a transform, or has lost its segment.
+        """
         node = self.find(case, kind)
         if node is None:
-            return None
+            raise InputError(
+                _("The {kind} of {case} is no longer in the scene.").format(kind=kind, case=case),
+                _("Select the slice again: what the study has of it comes back."),
+            )
+        _refuse_transform(node)
         found = slicer.util.arrayFromSegmentBinaryLabelmap(node, segment_id(node), self.volume(case, "primary"))
-        return None if found is None else (found > 0).astype(np.uint8)
+        return (found != 0).view(np.uint8)
 
     def labelmap(self, case: str) -> Volume:
-        """Return the annotation as a labelmap on the study's grid of the primary image."""
-        grid = self.study.grid(case)
-        mask = self.mask(case, "annotation")
-        return grid if mask is None else grid.with_voxels(mask)
+        """Return the annotation as a labelmap on the study's grid of the primary image; errors as :meth:`mask`."""
+        return self.study.grid(case).with_voxels(self.mask(case, "annotation"))
 
     def put_slice(self, case: str, index: int, plane: np.ndarray) -> None:
         """Replace one slice of the annotation by a plane in the frame's own order; all others stay."""
@@ -144,22 +205,33 @@ class Scene:
         SliceFrame.of(self.study.grid(case)).planes(mask)[index] = plane
         self._write(node, case, mask)
 
-    def focus(self, case: str, view_ids: Sequence[str]) -> None:
-        """Show the segmentations of one case, in the given views, and hide those of all others.
+    def focus(self, case: str, view_ids: Sequence[str]) -> list[str]:
+        """Show the segmentations of one case, in the given views, and hide all others.
 
         Patients share the scene's coordinates, and CT and MR are not registered: a segmentation is shown, and can be
         painted, only over the image that it belongs to.
+
+        Returns:
+            Names of segmentations that are not the panel's, and were hidden now.
         """
+        hidden = []
+        mine = {id(self.find(case, "annotation")), id(self.find(case, "prediction"))}
         for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode"):
             display = node.GetDisplayNode()
-            if node.GetAttribute(KIND) is None or display is None:
+            if display is None:
                 continue
-            display.SetVisibility(node.GetAttribute(CASE) == case)
+            if id(node) not in mine:
+                if display.GetVisibility() and node.GetAttribute(KIND) is None:
+                    hidden.append(node.GetName())
+                display.SetVisibility(False)
+                continue
+            display.SetVisibility(True)
             display.RemoveAllViewNodeIDs()
             for view_id in view_ids:
                 display.AddViewNodeID(view_id)
+        return hidden
 
-    def unload(self, keep: str) -> list[str]:
+    def unload(self, keep: Collection[str]) -> list[str]:
         """Take the volumes of the cases that were shown longest ago out of the scene while memory is short.
 
         Segmentations stay: they may hold work that is not finished.
@@ -168,7 +240,7 @@ class Scene:
             Cases that were unloaded.
         """
         gone = []
-        while memory_is_short() and (old := next((name for name in self._recent if name != keep), None)):
+        while memory_is_short() and (old := next((name for name in self._recent if name not in keep), None)):
             self._recent.remove(old)
             if old in self.study.subjects:
                 self._remove(old)
@@ -195,6 +267,7 @@ class Scene:
             segment.SetTag(segment.GetTerminologyEntryTagName(), known.entry)
         if kind == "prediction":
             node.GetDisplayNode().SetAllSegmentsVisibility2DFill(False)
+        node.SetAttribute(SEGMENT, added)
         self._mark(node, case, kind)
         return node
 
@@ -204,14 +277,23 @@ class Scene:
         )
 
     def _mark(self, node: slicer.vtkMRMLNode, case: str, kind: Kind) -> None:
-        node.SetAttribute(CASE, case)
-        node.SetAttribute(KIND, kind)
-        node.SetAttribute(IMAGE, self._record(case, kind).sha256)
+        for name, value in self._marks(case, kind).items():
+            node.SetAttribute(name, value)
 
 
 def segment_id(node: slicer.vtkMRMLSegmentationNode) -> str:
-    """Return the organ's segment: the first one."""
-    return node.GetSegmentation().GetNthSegmentID(0)
+    """Return the organ's segment.
+
+    Raises:
+        InputError: it was removed.
+    """
+    wanted = node.GetAttribute(SEGMENT)
+    if wanted is None or node.GetSegmentation().GetSegment(wanted) is None:
+        raise InputError(
+            _("The organ's segment of {name} was removed.").format(name=node.GetName()),
+            _("Undo that, or delete the segmentation and select the slice again."),
+        )
+    return wanted
 
 
 def affine(node: slicer.vtkMRMLVolumeNode) -> np.ndarray:
@@ -242,16 +324,33 @@ def slice_to_ras(grid: Volume, index: int) -> np.ndarray:
 
 
 def memory_is_short() -> bool:
-    """Tell whether less than a fifth of the computer's memory is free."""
+    """Tell whether less than a fifth of the computer's memory is free; no where the system does not say."""
     system = slicer.vtkSystemInformation()
     system.RunMemoryCheck()
     total = system.GetTotalPhysicalMemory()
-    return total > 0 and system.GetAvailablePhysicalMemory() < total / 5
+    return 0 < system.GetAvailablePhysicalMemory() < total / 5
 
 
 def _same_grid(node: slicer.vtkMRMLVolumeNode, grid: Volume) -> bool:
     loaded = Volume(np.broadcast_to(np.uint8(0), slicer.util.arrayFromVolume(node).shape), affine(node))
     return grid.same_grid(loaded, tolerance=0.01)
+
+
+def _refuse_transform(node: slicer.vtkMRMLTransformableNode) -> None:
+    if node.GetParentTransformNode() is not None:
+        raise InputError(
+            _("{name} is under a transform, and would be saved in another place than it is seen.").format(
+                name=node.GetName()
+            ),
+            _("Take it out of the transform in the Data module, and select the slice again."),
+        )
+
+
+def _forget_file(node: slicer.vtkMRMLStorableNode) -> None:
+    """Separate a node from the study's file, which saving the scene could overwrite."""
+    storage = node.GetStorageNode()
+    if storage is not None:
+        slicer.mrmlScene.RemoveNode(storage)
 
 
 def _set_window(node: slicer.vtkMRMLScalarVolumeNode, modality: str) -> None:

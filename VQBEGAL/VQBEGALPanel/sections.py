@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -33,8 +34,13 @@ def attempt(action: Callable[..., object]) -> Callable[..., None]:
             action(*arguments)
         except VQBEGALError as error:
             slicer.util.errorDisplay(str(error))
-        except (OSError, RuntimeError) as error:
-            slicer.util.errorDisplay(_("That did not work: {error}.").format(error=str(error).rstrip(".")))
+        except Exception as error:
+            logging.exception("VQBEGAL")
+            slicer.util.errorDisplay(
+                _("That did not work: {error}. The study is as it was; the application's log tells more.").format(
+                    error=str(error).rstrip(".") or type(error).__name__
+                )
+            )
 
     return run
 

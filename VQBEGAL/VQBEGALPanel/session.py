@@ -193,6 +193,11 @@ class Session:
             raise StudyError(_("No study is open."), _("Create or open one in section 1."))
         return self.study
 
+    def say(self, text: str) -> None:
+        """Write a line into the log."""
+        self.log.append(text)
+        self._progressed()
+
     # Jobs
 
     def add_cases(self, source: Sequence[str], *, temporary: Path | None = None) -> None:

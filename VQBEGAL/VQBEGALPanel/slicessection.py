@@ -9,7 +9,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from VQBEGALPanel.highlight import ANNOTATE
+from VQBEGALLib.errors import InputError
 from VQBEGALPanel.plots import ROLE_COLORS, role_words
 from VQBEGALPanel.scene import segment_id
 from VQBEGALPanel.sections import Gate, attempt, fill_table, selected_row, set_up_table
@@ -47,12 +47,14 @@ class SlicesSection:
         self._ui, self._session, self._gate = ui, session, gate
         self._annotating, self._viewer, self._on_shown = annotating, viewer, shown
         self._filled: tuple[object, ...] = ()
+        self._up: Request | None = None
+        viewer.leave = self.leave
         self._icons = {role: _chip(color) for role, color in ROLE_COLORS.items()}
         set_up_table(ui.requestsTable, [_("Rank"), _("Case"), _("CT"), _("MR"), _("Entropy"), _("Trains"), _("Status")])
         ui.requestsTable.connect("itemSelectionChanged()", attempt(self.show_selected))
         ui.previousSlice.connect("clicked()", attempt(lambda: self.move(-1)))
         ui.nextSlice.connect("clicked()", attempt(lambda: self.move(1)))
-        ui.showPrediction.connect("toggled(bool)", lambda _on: self._show_prediction())
+        ui.showPrediction.connect("toggled(bool)", lambda _on: attempt(self._show_prediction)())
         ui.startFromPrediction.connect("clicked()", attempt(self.start_from_prediction))
         ui.done.connect("clicked()", attempt(self.done))
         ui.skip.connect("clicked()", attempt(lambda: self._answer("skipped")))
@@ -79,7 +81,7 @@ class SlicesSection:
             if (request.case, request.slice) == (shown.case, index):
                 self.select(request.rank)
                 return
-        self._viewer.show_case(shown.case, index, layout=ANNOTATE)
+        self._viewer.page_to(shown.case, index)
 
     def move(self, step: int) -> None:
         """Go back one row, or on to the next request that is still open."""
@@ -92,12 +94,26 @@ class SlicesSection:
 
     def show_selected(self) -> None:
         """Bring the selected request up in the views and in the editor."""
-        request = self.selected()
-        if request is not None:
-            self._viewer.show_request(request)
-            self._edit(request)
-            self._annotating.shown()
-            self._on_shown(request.case, request.slice)
+        request, self._up = self.selected(), None
+        try:
+            if request is not None:
+                with slicer.util.WaitCursor():
+                    self._viewer.show_request(request)
+                    self._edit(request)
+                self._up = request
+                self._annotating.shown()
+                self._on_shown(request.case, request.slice)
+        finally:
+            if self._up is None:
+                self._ui.editor.setSegmentationNode(None)
+            self._update_buttons()
+
+    def leave(self) -> None:
+        """Put the slice away: another case, or another scene, comes up."""
+        self._up = None
+        self._ui.editor.setActiveEffect(None)
+        self._ui.editor.setSegmentationNode(None)
+        self._ui.requestsTable.clearSelection()
         self._update_buttons()
 
     def _edit(self, request: Request) -> None:
@@ -128,10 +144,37 @@ class SlicesSection:
 
     def done(self) -> None:
         """Write the slice to the disk, then bring up the next open one."""
-        request = self.selected()
+        request = self._checked()
+        if request.status == "done" and not slicer.util.confirmOkCancelDisplay(
+            _("This slice was finished before. Replace that by what is painted now?")
+        ):
+            return
+        if self._annotating.is_empty(request) and not slicer.util.confirmOkCancelDisplay(
+            _("Nothing is painted on slice {slice} of {case}. Is the {organ} not on it?").format(
+                slice=request.slice, case=request.case, organ=self._session.study.config.organ
+            )
+        ):
+            return
         with slicer.util.WaitCursor():
             self._annotating.done(request)
         self._go_on(request)
+
+    def _checked(self) -> Request:
+        """Return the request whose slice is on the screen and in the editor.
+
+        Raises:
+            InputError: the view shows something else; the slice is brought up again.
+        """
+        request = self.selected()
+        node = self._session.scene.find(request.case, "annotation")
+        in_editor = node is not None and self._ui.editor.segmentationNode() is node
+        if self._up is None or not in_editor or not self._viewer.is_up(request):
+            self.show_selected()
+            raise InputError(
+                _("Slice {slice} of {case} was not on the screen.").format(slice=request.slice, case=request.case),
+                _("It is shown now: look at it, and press Done again."),
+            )
+        return request
 
     def _answer(self, status: Status) -> None:
         request = self.selected()
@@ -153,10 +196,13 @@ class SlicesSection:
         """Show the requests with their status, and grey what cannot be done."""
         requests, current = self._annotating.requests(), self._session.current()
         folder = None if self._session.study is None else self._session.study.folder
-        key = (folder, None if current is None else current.index, len(requests))
+        places = [(item.case, item.slice) for item in requests]
+        key = (folder, None if current is None else current.index, places)
         if key != self._filled:
             self._filled = key
             self._fill(requests)
+            if self._up is not None:
+                self.leave()
         words = status_words()
         table = self._ui.requestsTable
         for row, request in enumerate(requests):
@@ -186,7 +232,7 @@ class SlicesSection:
 
     def _update_buttons(self) -> None:
         ui, request = self._ui, self.selected()
-        nothing = _("Select a slice in the table first.") if request is None else ""
+        nothing = "" if request is not None and self._up is not None else _("Select a slice in the table first.")
         against = self._session.reasons.annotating() or nothing
         for button in (ui.done, ui.skip, ui.review):
             self._gate.set(button, against)
@@ -195,8 +241,7 @@ class SlicesSection:
         for button in (ui.previousSlice, ui.nextSlice):
             self._gate.set(button, empty)
         self._gate.set(ui.editor, against)
-        if against and ui.editor.activeEffect() is not None:
-            ui.editor.setActiveEffect(None)  # an active brush would go on painting in the views
+        ui.editor.readOnly = bool(against)  # disabled alone, its keys would still choose brushes
         ui.sliceNote.text = "" if request is None else _note(request)
 
 
