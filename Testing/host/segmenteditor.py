@@ -305,8 +305,7 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
         self._shortcuts = []
 
     def turnOffLightboxes(self) -> None:
-        for node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
-            node.SetLayoutGrid(1, 1)
+        """Nothing to do: the version that the host stands for has no lightboxes any more."""
 
     def updateEffectList(self) -> None:
         """Nothing to do: the effects are always the same here."""
