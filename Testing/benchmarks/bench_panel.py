@@ -7,6 +7,7 @@ one to the interface.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import statistics
 import sys
@@ -20,11 +21,13 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import host  # noqa: E402  (first: it makes the application)
 
 host.start()
+host.load_module(ROOT / "VQBEGAL" / "VQBEGAL.py")
 
 import driver  # noqa: E402
 import qt  # noqa: E402
 from harness import Row, print_table, versions  # noqa: E402
 from support import PanelScenario  # noqa: E402
+from VQBEGALPanel.estimate import Estimate  # noqa: E402
 
 PAUSE, TABLE, JUMP = 50.0, 300.0, 100.0
 """Milliseconds."""
@@ -36,7 +39,7 @@ BEAT = 5
 class Bench(PanelScenario):
     """A study with a round, driven as the scenarios drive it."""
 
-    def runTest(self) -> None:
+    def runTest(self) -> None:  # noqa: N802
         """Fill :attr:`rows` with what was measured."""
         self.first_round()
         self.annotate(4)
@@ -45,6 +48,7 @@ class Bench(PanelScenario):
     def pauses(self) -> Row:
         """Train for ten seconds, and look for the longest gap between two heartbeats."""
         self.panel.session.configure({"steps": 100000})
+        self.panel.session.estimate = Estimate(1, 1, 0, "cpu")  # so that it starts without a question
         driver.click(self.ui.trainOnly)
         driver.wait_until(self._trains, 120, "training to start")
         beats: list[float] = []
@@ -56,7 +60,7 @@ class Bench(PanelScenario):
         timer.stop()
         driver.click(self.ui.cancelJob)
         self.wait_for_job(10)
-        gaps = [1000 * (later - earlier) for earlier, later in zip(beats, beats[1:], strict=False)]
+        gaps = [1000 * (later - earlier) for earlier, later in itertools.pairwise(beats)]
         return Row("longest pause while a job trains, ms", max(gaps), PAUSE, f"{len(beats)} heartbeats")
 
     def _trains(self) -> bool:

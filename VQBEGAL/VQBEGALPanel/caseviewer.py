@@ -8,7 +8,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from VQBEGALLib.slices import SliceFrame
-from VQBEGALPanel.highlight import ANNOTATE, LEFT, PAIR, RIGHT, Shown, SliceViews
+from VQBEGALPanel.highlight import ANNOTATE, LEFT, PAIR, RESULTS, RIGHT, Shown, SliceViews
 from VQBEGALPanel.plots import role_words, show_uncertainty
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class CaseViewer:
     """Shows CT left and MR right, whichever of them is the primary.
 
-    ``leave`` is called before a case comes up that is not to be annotated.
+    ``leave`` is called before a case comes up that is not to be annotated, ``plotted`` after a plot has come up.
 
     Args:
         session: with the open study.
@@ -28,8 +28,9 @@ class CaseViewer:
     def __init__(self, session: Session) -> None:
         self._session = session
         self.views = SliceViews()
-        self.leave = lambda: None
+        self.leave = self.plotted = lambda: None
         self._plotted: tuple[str, int] | None = None
+        self.case = ""
 
     def show_request(self, request: Request) -> None:
         """Bring up the slice pair of a request, with its note and the plot of its case.
@@ -78,6 +79,7 @@ class CaseViewer:
         layout: int,
     ) -> None:
         scene = self._session.scene
+        self.case = case
         primary = self._shown(case, "primary", index, lines) if index is not None else Shown(None, None, 0, "")
         modality = scene.modality("auxiliary")
         if partner is None:
@@ -98,9 +100,10 @@ class CaseViewer:
         for name in hidden:
             self._session.say(_("{name} was hidden: it is not of this case.").format(name=name))
 
-    def page_to(self, case: str, index: int) -> None:
+    def page_to(self, index: int) -> None:
         """Show another slice of the case that is up; the slice to annotate stays the same."""
-        self.views.show_one(self._own_view(), self._shown(case, "primary", index, []))
+        if self.case in self._session.study.subjects:
+            self.views.show_one(self._own_view(), self._shown(self.case, "primary", index, []))
 
     def is_up(self, request: Request) -> bool:
         """Tell whether the view of the primary image shows the request's slice."""
@@ -133,10 +136,21 @@ class CaseViewer:
         for item in self._session.current().requests:
             if item.case == case:
                 chosen.setdefault(item.role, []).append(item.slice)
-        show_uncertainty(case, scores, chosen)
+        show_uncertainty(_("Entropy along {case}").format(case=case), scores, chosen)
+        self.plotted()
+
+    def show_prediction(self, case: str, index: int | None, *, in_3d: bool) -> None:
+        """Bring a case and its prediction up, with the prediction's uncertainty along the case."""
+        self.show_case(case, index, layout=RESULTS)
+        title = _("Uncertainty of the prediction along {case}").format(case=case)
+        show_uncertainty(title, self._session.study.uncertainty(case), {})
+        self.plotted()
+        self.plotted_something_else()
+        self.show_3d(case, visible=in_3d)
 
     def forget(self) -> None:
         """Start over: another study, or another scene."""
+        self.case = ""
         self.plotted_something_else()
         self.views.clear()
 

@@ -64,6 +64,7 @@ class Panel(VTKObservationMixin):
         self.results = ResultsSection(ui, session, gate, annotating, viewer)
         self._sections = (self.study, self.cases, self.rounds, self.slices, self.results)
         self._clicks = Clicks(attempt(self.slices.select_slice))
+        viewer.plotted = self._clicks.follow
         for name in SELECTORS:
             getattr(ui, name).connect(
                 "currentNodeChanged(vtkMRMLNode*)", lambda _node, name=name: self._note_selection(name)
@@ -206,7 +207,6 @@ class Panel(VTKObservationMixin):
         self.viewer.forget()
 
     def _shown(self, case: str, index: int) -> None:
-        self._clicks.follow()
         if self._parameters is not None:
             current = self.session.current()
             self._parameters.case, self._parameters.slice = case, index

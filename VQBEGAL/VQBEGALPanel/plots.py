@@ -118,13 +118,13 @@ def _node(kind: str, key: str) -> slicer.vtkMRMLNode:
     return node
 
 
-def show_uncertainty(case: str, scores: Mapping[int, float], chosen: Mapping[str, Sequence[int]]) -> None:
-    """Plot the score of every slice of a case, and mark the chosen ones by role.
+def show_uncertainty(title: str, scores: Mapping[int, float], chosen: Mapping[str, Sequence[int]]) -> None:
+    """Plot the uncertainty of every slice of a case, and mark the chosen slices by role.
 
     Args:
-        case: for the title.
-        scores: by slice.
-        chosen: slices by role.
+        title: says of what and of which case.
+        scores: bits by slice.
+        chosen: slices by role; empty where none is marked.
     """
     words = role_words()
     line = Series(_("all slices"), sorted(scores.items()), _LINE, marks=False)
@@ -135,9 +135,7 @@ def show_uncertainty(case: str, scores: Mapping[int, float], chosen: Mapping[str
         for role, slices in chosen.items()
         if slices
     ]
-    Plot("VQBEGAL uncertainty", _("Slice"), _("Entropy (bits)")).show(
-        _("Entropy along {case}").format(case=case), [line, *marks]
-    )
+    Plot("VQBEGAL uncertainty", _("Slice"), _("Entropy (bits)")).show(title, [line, *marks])
 
 
 def show_learning_curve(validation: Sequence[tuple[float, float]], proposals: Sequence[tuple[float, float]]) -> None:

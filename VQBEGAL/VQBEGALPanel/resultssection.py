@@ -54,8 +54,8 @@ class ResultsSection:
             scene.prediction(case)
             planes = SliceFrame.of(self._session.study.grid(case)).planes(scene.predicted(case))
             areas = np.count_nonzero(planes, axis=(1, 2))
-            self._viewer.show_case(case, int(np.argmax(areas)) if areas.any() else None, layout=RESULTS)
-            self._show_3d(self._ui.show3D.checked)
+            index = int(np.argmax(areas)) if areas.any() else None
+            self._viewer.show_prediction(case, index, in_3d=self._ui.show3D.checked)
 
     def _show_3d(self, visible: bool) -> None:
         if self._session.scene is not None and self.case():

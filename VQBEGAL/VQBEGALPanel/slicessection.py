@@ -73,15 +73,13 @@ class SlicesSection:
             self._ui.requestsTable.selectRow(rank)
 
     def select_slice(self, index: int) -> None:
-        """Bring up the slice of the shown case: its request where there is one, else just the slice."""
-        shown = self.selected()
-        if shown is None:
-            return
-        for request in self._annotating.requests():
-            if (request.case, request.slice) == (shown.case, index):
-                self.select(request.rank)
-                return
-        self._viewer.page_to(shown.case, index)
+        """Bring up a slice of the shown case: its request while requests are shown, else just the slice."""
+        if self._up is not None:
+            for request in self._annotating.requests():
+                if (request.case, request.slice) == (self._up.case, index):
+                    self.select(request.rank)
+                    return
+        self._viewer.page_to(index)
 
     def move(self, step: int) -> None:
         """Go back one row, or on to the next request that is still open."""

@@ -1,0 +1,112 @@
+"""Make the pictures of the panel: the tutorial's path on the stand-in application, from a new study to a prediction.
+
+    python docs/generate_pictures.py [FOLDER]
+
+Writes docs/images/panel-*.png and docs/images/tutorial-*.png, or into FOLDER. The contours are those of the phantoms.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / part) for part in ("Testing/host", "Testing/panel", "VQBEGAL", "")]
+
+import host  # noqa: E402  (first: it makes the application)
+
+host.start()
+host.load_module(ROOT / "VQBEGAL" / "VQBEGAL.py")
+
+import driver  # noqa: E402
+import numpy as np  # noqa: E402
+from PIL import Image  # noqa: E402
+from screenshot import make_screenshot, set_dark  # noqa: E402
+from support import PanelScenario  # noqa: E402
+
+from VQBEGALLib.volumes.phantom import make_subject  # noqa: E402
+
+SIZE = (1600, 1000)
+COLORS = 128
+"""Of a picture's palette, which keeps the files small."""
+
+
+@functools.lru_cache
+def liver(number: int) -> np.ndarray:
+    """Return the liver of a phantom of the Sample Data module, (K, J, I)."""
+    from VQBEGALPanel.sampledata import SIZES
+
+    return make_subject(np.random.default_rng([0, number - 1]), **SIZES).ct_labels.voxels
+
+
+class Pictures(PanelScenario):
+    """Walks the tutorial and takes a picture at every stop.
+
+    Args:
+        images: folder of the pictures.
+    """
+
+    def __init__(self, images: Path) -> None:
+        super().__init__()
+        self.images = images
+
+    def take(self, name: str, section: str) -> None:
+        """Write a picture with a section of the panel at the top."""
+        driver.process(0.5)  # the views are fitted when a layout has settled
+        path = self.images / f"{name}.png"
+        make_screenshot(path, size=SIZE, top=getattr(self.ui, section))
+        Image.open(path).quantize(COLORS).save(path, optimize=True)
+
+    def paint(self, request: object) -> np.ndarray:
+        """Paint the phantom's liver."""
+        from VQBEGALPanel.scene import segment_id
+
+        scene = self.panel.session.scene
+        node, plane = scene.annotation(request.case), liver(int(request.case[1:]))[request.slice]
+        volume = scene.volume(request.case, "primary")
+        driver.paint(node, segment_id(node), volume, 0, request.slice, plane.astype(bool))
+        return plane
+
+    def runTest(self) -> None:  # noqa: N802
+        """Take all pictures."""
+        ui = self.ui
+        driver.choose(ui.preset, "tiny")
+        ui.studyPath.currentPath = str(self.folder / "Liver study")
+        self.take("tutorial-study", "studySection")
+        driver.click(ui.createStudy)
+        self.add_phantoms(4)
+        self.take("tutorial-cases", "casesSection")
+        driver.click(ui.nextRound)
+        driver.process(0.5)
+        self.take("tutorial-round", "roundSection")
+        self.wait_for_job()
+        rows = {item.rank: liver(int(item.case[1:]))[item.slice].sum() for item in self.panel.annotating.requests()}
+        best = max(rows, key=rows.get)
+        driver.select_row(ui.requestsTable, best)
+        self.take("tutorial-slices", "slicesSection")
+        self.paint(self.panel.slices.selected())
+        ui.editor.setActiveEffectByName("Draw")
+        self.take("tutorial-painting", "slicesSection")
+        ui.editor.setActiveEffect(None)
+        self.annotate(len(rows))
+        driver.click(ui.nextRound)
+        self.wait_for_job()
+        driver.select_row(ui.requestsTable, 0)
+        self.take("panel-round", "roundSection")
+        set_dark(True)
+        self.take("panel-dark", "roundSection")
+        set_dark(False)
+        driver.click(ui.segmentAll)
+        self.wait_for_job()
+        ui.resultsSection.collapsed = False
+        ui.slicesSection.collapsed = True
+        driver.choose(ui.resultCase, "P04")
+        driver.click(ui.showResult)
+        self.take("tutorial-results", "roundSection")
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    Pictures(folder).debug()
