@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install -q -c constraints.txt
 PINS := pyproject.toml constraints.txt
 
-.PHONY: demo test lint bench docs clean
+.PHONY: demo test lint bench docs screenshots clean
 
 demo: .venv/.report
 	rm -rf demo-output
@@ -29,6 +29,9 @@ bench: .venv/.bench
 
 docs: .venv/.report
 	$(BIN)/python docs/generate_settings.py
+
+screenshots: .venv/.dev
+	$(BIN)/python docs/generate_pictures.py
 
 clean:
 	rm -rf .venv build dist *.egg-info demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis
