@@ -170,4 +170,6 @@ class CaseViewer:
         if visible and widget is not None:
             bounds = [0.0] * 6
             node.GetRASBounds(bounds)
+            if bounds[0] > bounds[1]:  # nothing is segmented
+                return
             widget.threeDView().renderWindow().GetRenderers().GetFirstRenderer().ResetCamera(bounds)

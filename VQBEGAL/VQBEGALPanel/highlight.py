@@ -10,8 +10,8 @@ import qt
 import slicer
 import vtk
 
+from VQBEGALPanel.geometry import slice_to_ras
 from VQBEGALPanel.plots import PLOT_VIEW
-from VQBEGALPanel.scene import slice_to_ras
 
 if TYPE_CHECKING:
     from VQBEGALLib.volumes import Volume

@@ -55,6 +55,9 @@ class ResultsSection:
             planes = SliceFrame.of(self._session.study.grid(case)).planes(scene.predicted(case))
             areas = np.count_nonzero(planes, axis=(1, 2))
             index = int(np.argmax(areas)) if areas.any() else None
+            if index is None:
+                self._session.say(_("The prediction of {case} is empty: train with more slices.").format(case=case))
+                slicer.util.showStatusMessage(self._session.log[-1], 5000)
             self._viewer.show_prediction(case, index, in_3d=self._ui.show3D.checked)
 
     def _show_3d(self, visible: bool) -> None:

@@ -93,7 +93,7 @@ def _show_phantoms(count: int, _source: object) -> None:
 
 
 def _add_volume(volume: Volume, name: str) -> slicer.vtkMRMLScalarVolumeNode:
-    from VQBEGALPanel.scene import LPS
+    from VQBEGALPanel.geometry import LPS
 
     return slicer.util.addVolumeFromArray(volume.voxels, LPS @ volume.affine, name)
 

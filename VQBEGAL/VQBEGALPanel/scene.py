@@ -1,4 +1,4 @@
-"""MRML nodes ↔ volumes of the study: the one place where axes and RAS/LPS are turned.
+"""MRML nodes ↔ volumes of the study.
 
 A node that the panel made carries its study, its case, its kind and the checksum of the image that it belongs to
 as attributes. Nodes are found by these and never held, so that a deleted node or another scene does no harm.
@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import slicer
-import vtk
 from slicer.i18n import tr as _
 
 from VQBEGALLib.errors import InputError
 from VQBEGALLib.slices import SliceFrame
 from VQBEGALLib.study.labelstore import read_index
-from VQBEGALLib.volumes import Volume
+from VQBEGALLib.volumes import Volume, read_labelmap
+from VQBEGALPanel.geometry import voxel_order
 from VQBEGALPanel.organs import organ
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
-    from pathlib import Path
 
     from VQBEGALLib.study import Study
     from VQBEGALLib.study.records import Which
@@ -31,9 +30,6 @@ STUDY, CASE, KIND, IMAGE = "VQBEGAL.Study", "VQBEGAL.Case", "VQBEGAL.Kind", "VQB
 SEGMENT, VERSION = "VQBEGAL.Segment", "VQBEGAL.Version"
 """The organ's segment, and what of the study a segmentation holds: number of the labels, or round and time of a
 prediction."""
-
-LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
-"""RAS ↔ LPS, both ways."""
 
 PREDICTION_COLOR = (0.35, 0.75, 1.0)
 _CLASSES = {
@@ -82,14 +78,15 @@ class Scene:
         path = self.study.image_path(case, which)
         self._recent = [*(name for name in self._recent if name != case), case]
         node = self.find(case, which)
-        if node is not None and not _same_grid(node, self.study.grid(case, which)):
+        grid = self.study.grid(case, which)
+        if node is not None and voxel_order(node, grid) is None:
             node.RemoveAttribute(KIND)  # cropped or moved since: no longer the study's image
             node = None
         if node is None:
             modality = self.modality(which)
             node = slicer.util.loadVolume(str(path), {"name": f"{case} {modality}", "show": False, "singleFile": True})
             _forget_file(node)
-            if not _same_grid(node, self.study.grid(case, which)):
+            if voxel_order(node, grid) is None:
                 slicer.mrmlScene.RemoveNode(node)
                 raise InputError(
                     _("The application reads {name} of {case} on another grid than the study.").format(
@@ -153,7 +150,7 @@ class Scene:
             node = self._segmentation(case, "prediction", _("{case} prediction").format(case=case))
         version = f"{newest.round}:{newest.path.stat().st_mtime_ns}"
         if node.GetAttribute(VERSION) != version:
-            self._write(node, case, self._read(newest.path))
+            self._write(node, case, self.predicted(case))
             node.SetAttribute(VERSION, version)
         return node
 
@@ -167,16 +164,8 @@ class Scene:
             return None
         key = f"{newest.path}:{newest.path.stat().st_mtime_ns}"
         if self._predicted is None or self._predicted[0] != key:
-            self._predicted = (key, self._read(newest.path))
+            self._predicted = (key, read_labelmap(newest.path, grid=self.study.grid(case)).voxels)
         return self._predicted[1]
-
-    def _read(self, path: Path) -> np.ndarray:
-        """Return the voxels (K, J, I) of a labelmap file."""
-        loaded = slicer.util.loadLabelVolume(str(path), {"show": False, "singleFile": True})
-        try:
-            return slicer.util.arrayFromVolume(loaded).copy()
-        finally:
-            slicer.mrmlScene.RemoveNode(loaded)
 
     def mask(self, case: str, kind: Literal["annotation", "prediction"]) -> np.ndarray | None:
         """Return a segmentation's organ as uint8 0/1 (K, J, I) on the primary image's grid.
@@ -191,8 +180,9 @@ class Scene:
                 _("Select the slice again: what the study has of it comes back."),
             )
         _refuse_transform(node)
-        found = slicer.util.arrayFromSegmentBinaryLabelmap(node, segment_id(node), self.volume(case, "primary"))
-        return (found != 0).view(np.uint8)
+        volume = self.volume(case, "primary")
+        found = slicer.util.arrayFromSegmentBinaryLabelmap(node, segment_id(node), volume)
+        return (found[voxel_order(volume, self.study.grid(case))] != 0).view(np.uint8)
 
     def labelmap(self, case: str) -> Volume:
         """Return the annotation as a labelmap on the study's grid of the primary image; errors as :meth:`mask`."""
@@ -272,9 +262,9 @@ class Scene:
         return node
 
     def _write(self, node: slicer.vtkMRMLSegmentationNode, case: str, voxels: np.ndarray) -> None:
-        slicer.util.updateSegmentBinaryLabelmapFromArray(
-            voxels.astype(np.uint8), node, segment_id(node), self.volume(case, "primary")
-        )
+        volume = self.volume(case, "primary")
+        ordered = np.ascontiguousarray(voxels[voxel_order(volume, self.study.grid(case))], dtype=np.uint8)
+        slicer.util.updateSegmentBinaryLabelmapFromArray(ordered, node, segment_id(node), volume)
 
     def _mark(self, node: slicer.vtkMRMLNode, case: str, kind: Kind) -> None:
         for name, value in self._marks(case, kind).items():
@@ -296,44 +286,12 @@ def segment_id(node: slicer.vtkMRMLSegmentationNode) -> str:
     return wanted
 
 
-def affine(node: slicer.vtkMRMLVolumeNode) -> np.ndarray:
-    """Return a volume node's matrix (4, 4), voxel index (i, j, k, 1) → LPS mm."""
-    matrix = vtk.vtkMatrix4x4()
-    node.GetIJKToRASMatrix(matrix)
-    return LPS @ slicer.util.arrayFromVTKMatrix(matrix)
-
-
-def slice_to_ras(grid: Volume, index: int) -> np.ndarray:
-    """Return the pose (4, 4) of a slice view that shows one slice of a grid along the grid's own plane, RAS mm.
-
-    Columns: to the right of the view (the patient's left), upwards (anterior), along the view's normal, centre.
-    """
-    frame = SliceFrame.of(grid)
-    ras = LPS @ grid.affine
-    up, right = (ras[:3, 2 - axis] / np.linalg.norm(ras[:3, 2 - axis]) for axis in frame.axes[1:])
-    right = -right if right[0] > 0 else right
-    up = -up if up[1] < 0 else up
-    normal = np.cross(up, right)  # to the head: the application's axial views are left-handed
-    normal /= np.linalg.norm(normal)
-    centre = np.array([(size - 1) / 2 for size in grid.shape])
-    centre[frame.axis] = index
-    pose = np.eye(4)
-    pose[:3, 0], pose[:3, 1], pose[:3, 2] = right, np.cross(right, normal), normal
-    pose[:3, 3] = (ras @ [*centre[::-1], 1])[:3]
-    return pose
-
-
 def memory_is_short() -> bool:
     """Tell whether less than a fifth of the computer's memory is free; no where the system does not say."""
     system = slicer.vtkSystemInformation()
     system.RunMemoryCheck()
     total = system.GetTotalPhysicalMemory()
     return 0 < system.GetAvailablePhysicalMemory() < total / 5
-
-
-def _same_grid(node: slicer.vtkMRMLVolumeNode, grid: Volume) -> bool:
-    loaded = Volume(np.broadcast_to(np.uint8(0), slicer.util.arrayFromVolume(node).shape), affine(node))
-    return grid.same_grid(loaded, tolerance=0.01)
 
 
 def _refuse_transform(node: slicer.vtkMRMLTransformableNode) -> None:
