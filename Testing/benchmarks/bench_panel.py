@@ -7,6 +7,7 @@ one to the interface.
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import itertools
 import os
 import statistics
@@ -29,7 +30,7 @@ from harness import Row, print_table, versions  # noqa: E402
 from support import PanelScenario  # noqa: E402
 from VQBEGALPanel.estimate import Estimate  # noqa: E402
 
-PAUSE, TABLE, JUMP = 50.0, 300.0, 100.0
+PAUSE, TABLE, JUMP, START = 50.0, 300.0, 100.0, 50.0
 """Milliseconds."""
 ROWS = 5000
 BEAT = 5
@@ -89,7 +90,18 @@ class Bench(PanelScenario):
         return Row(f"fill a table of {ROWS} rows, ms", statistics.median(times), TABLE)
 
 
+def start_up() -> Row:
+    """Import VQBEGAL.py, as the application does with every module when it starts."""
+    times = []
+    for _turn in range(5):
+        sys.modules.pop("VQBEGAL", None)
+        start = time.perf_counter()
+        importlib.import_module("VQBEGAL")
+        times.append(1000 * (time.perf_counter() - start))
+    return Row("import VQBEGAL.py, ms", max(times), START)
+
+
 if __name__ == "__main__":
     bench = Bench()
     bench.debug()
-    print_table(bench.rows, versions("slicer-core", "PySide6-Essentials"))
+    print_table([*bench.rows, start_up()], versions("slicer-core", "PySide6-Essentials"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 import re
 from collections.abc import Callable
@@ -27,7 +28,7 @@ def requirements() -> list[str]:
 
 
 def missing() -> list[str]:
-    """Return the requirements that are not installed or too old; reads only the packages' metadata."""
+    """Return the requirements that are not installed or too old; imports none of them."""
     return [item for item in (*requirements(), TORCH) if not _installed(item)]
 
 
@@ -35,8 +36,8 @@ def _installed(requirement: str) -> bool:
     name, wanted = re.fullmatch(r"([\w.-]+)(?:>=([\d.]+))?", requirement).groups()
     try:
         version = metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return False
+    except metadata.PackageNotFoundError:  # some builds of the application ship packages without metadata
+        return importlib.util.find_spec(name) is not None
     return wanted is None or name in SHIPPED or _numbers(version) >= _numbers(wanted)
 
 
