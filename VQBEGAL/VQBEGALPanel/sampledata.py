@@ -105,5 +105,7 @@ def _add_reference(labels: Volume, ct: slicer.vtkMRMLScalarVolumeNode, name: str
     node.CreateDefaultDisplayNodes()
     node.SetReferenceImageGeometryParameterFromVolumeNode(ct)
     segment = node.GetSegmentation().AddEmptySegment("", LIVER.name, LIVER.color)
+    liver = node.GetSegmentation().GetSegment(segment)
+    liver.SetTag(liver.GetTerminologyEntryTagName(), LIVER.entry)
     slicer.util.updateSegmentBinaryLabelmapFromArray(labels.voxels, node, segment, ct)
     node.GetDisplayNode().SetVisibility(False)
