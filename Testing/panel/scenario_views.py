@@ -1,5 +1,6 @@
 """Plots, uncertainty, opt-ins and advice."""
 
+import gc
 import json
 
 import driver
@@ -26,6 +27,32 @@ class Views(PanelScenario):
         chart = slicer.mrmlScene.GetNodeByID(view.GetPlotChartNodeID())
         found = [chart.GetNthPlotSeriesNode(number) for number in range(chart.GetNumberOfPlotSeriesNodes())]
         return [item for item in found if item.GetTableNode().GetNumberOfRows() == points or points is None]
+
+    def test_only_the_shown_case_has_its_segmentations_up(self):
+        for row in (*range(4), *range(4)):
+            driver.select_row(self.ui.requestsTable, row)
+            gc.collect()
+            case = self.panel.slices.selected().case
+            for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode"):
+                up = bool(node.GetDisplayNode().GetVisibility())
+                self.assertEqual(up, node.GetAttribute("VQBEGAL.Case") == case, node.GetName())
+
+    def test_the_note_tells_when_another_slice_is_shown(self):
+        note = self.panel.viewer.views._notes["Red"]
+        self.assertIn(f"slice {self.request.slice} of", note.GetText(3))
+        logic = slicer.app.layoutManager().sliceWidget("Red").sliceLogic()
+        before = logic.GetSliceOffset()
+        logic.SetSliceOffset(before + 15)
+        self.assertIn("Another slice", note.GetText(3))
+        logic.SetSliceOffset(before)
+        self.assertIn(f"slice {self.request.slice} of", note.GetText(3))
+
+    def test_the_brush_stays_from_slice_to_slice(self):
+        self.ui.editor.setActiveEffectByName("Paint")
+        rows = self.panel.annotating.requests()
+        other = next((item.rank for item in rows if item.case != self.request.case), 1)
+        driver.select_row(self.ui.requestsTable, other)
+        self.assertEqual(self.ui.editor.activeEffect().name, "Paint")
 
     def test_a_click_on_a_mark_brings_its_slice_up(self):
         mine = [item for item in self.panel.annotating.requests() if item.case == self.request.case]

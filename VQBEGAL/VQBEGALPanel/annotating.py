@@ -148,8 +148,8 @@ class Annotating:
         if not left:
             return ""
         return _(
-            "{left} of the round's {asked} slices are not done. Training now leaves them out; they go back to the pool "
-            "and cost no budget."
+            "{left} of the round's {asked} slices are not done. Training now leaves them out; they may be chosen "
+            "again, and do not count."
         ).format(left=left, asked=len(self.requests()))
 
     def curve(self) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:

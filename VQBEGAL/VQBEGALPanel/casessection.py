@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import slicer
 from slicer.i18n import tr as _
 
+from VQBEGALLib.errors import InputError
 from VQBEGALLib.slices import SliceFrame
 from VQBEGALLib.study.labelstore import read_index
 from VQBEGALPanel.exporting import export_segment, export_volume
@@ -74,6 +75,8 @@ class CasesSection:
         """Copy the volumes that are selected in the scene into the study."""
         ui, session = self._ui, self._session
         name = ui.caseName.text.strip() or self._free_name()
+        if name in self._names:
+            raise InputError(_("There is already a case {name}.").format(name=name), _("Give this one another name."))
         modality = session.scene.modality("primary")
         nodes = {"CT": ui.ctVolume.currentNode(), "MR": ui.mrVolume.currentNode()}
         primary, auxiliary = nodes.pop(modality), next(iter(nodes.values()))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import qt
 import slicer
 from slicer.i18n import tr as _
 
 from VQBEGALLib.slices import SliceFrame
-from VQBEGALPanel.highlight import ANNOTATE, LEFT, PAIR, RESULTS, RIGHT, Shown, SliceViews
+from VQBEGALPanel.highlight import ANNOTATE, LEFT, PAIR, RESULTS, RIGHT, SETTLED, Shown, SliceViews
 from VQBEGALPanel.plots import role_words, show_uncertainty
 
 if TYPE_CHECKING:
@@ -172,4 +173,5 @@ class CaseViewer:
             node.GetRASBounds(bounds)
             if bounds[0] > bounds[1]:  # nothing is segmented
                 return
-            widget.threeDView().renderWindow().GetRenderers().GetFirstRenderer().ResetCamera(bounds)
+            renderer = widget.threeDView().renderWindow().GetRenderers().GetFirstRenderer()
+            qt.QTimer.singleShot(SETTLED, lambda: renderer.ResetCamera(bounds))

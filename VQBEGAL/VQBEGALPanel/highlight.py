@@ -9,6 +9,7 @@ import numpy as np
 import qt
 import slicer
 import vtk
+from slicer.i18n import tr as _
 
 from VQBEGALPanel.geometry import slice_to_ras
 from VQBEGALPanel.plots import PLOT_VIEW
@@ -42,7 +43,7 @@ LAYOUTS = {
 _UPPER_RIGHT = 3
 _PARALLEL = 0.9998
 """Cosine of 1°: a view that is turned further shows another plane."""
-_SETTLED = 100
+SETTLED = 100
 """Milliseconds until views have their sizes in a new layout."""
 
 
@@ -69,6 +70,7 @@ class SliceViews:
     def __init__(self) -> None:
         self._notes: dict[str, vtk.vtkCornerAnnotation] = {}
         self._shown: dict[str, Shown] = {}
+        self._observed: dict[str, tuple[slicer.vtkMRMLSliceNode, int]] = {}
 
     def arrange(self, layout: int) -> None:
         """Switch the application to one of :data:`LAYOUTS`, and fit the images once the views have their new sizes."""
@@ -79,7 +81,7 @@ class SliceViews:
                 node.AddLayoutDescription(number, description)
         node.SetViewArrangement(layout)  # also where it is the same: a loaded scene may have had only the number
         if before != layout:
-            qt.QTimer.singleShot(_SETTLED, self._fit)
+            qt.QTimer.singleShot(SETTLED, self._fit)
 
     def show(self, left: Shown, right: Shown) -> None:
         """Bring a pair up; the field of view is fitted when the image is another than before."""
@@ -135,7 +137,23 @@ class SliceViews:
                 self._pose(node, shown)
                 logic.FitSliceToBackground()
             self._pose(node, shown)
+            self._follow(name, node)
         self._set_note(name, shown.note)
+
+    def _follow(self, name: str, node: slicer.vtkMRMLSliceNode) -> None:
+        """Keep the note true when a person pages; the node is kept as well, for its observer dies with its wrapper."""
+        if name not in self._observed:
+            tag = node.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda _caller, _event: self._moved(name))
+            self._observed[name] = (node, tag)
+
+    def _moved(self, name: str) -> None:
+        shown = self._shown.get(name)
+        if shown is None or shown.grid is None:
+            return
+        if self.is_at(name, shown):
+            self._set_note(name, shown.note)
+        else:
+            self._set_note(name, _("Another slice than slice {index}").format(index=shown.index))
 
     @staticmethod
     def _pose(node: slicer.vtkMRMLSliceNode, shown: Shown) -> None:
@@ -160,6 +178,8 @@ class SliceViews:
             note.GetTextProperty().SetShadow(True)
         if not renderer.HasViewProp(note):
             renderer.AddViewProp(note)
+        if note.GetText(_UPPER_RIGHT) == text:
+            return
         note.SetText(_UPPER_RIGHT, text)
         view.scheduleRender()
 
@@ -170,5 +190,8 @@ class SliceViews:
             if widget is not None:
                 renderers = widget.sliceView().renderWindow().GetRenderers()
                 renderers.GetFirstRenderer().RemoveViewProp(note)
+        for node, tag in self._observed.values():
+            node.RemoveObserver(tag)
+        self._observed.clear()
         self._notes.clear()
         self._shown.clear()

@@ -97,6 +97,7 @@ class Panel(VTKObservationMixin):
         self.ui.editor.installKeyboardShortcuts()
         self.ui.editor.updateWidgetFromMRML()
         self.session.missing = dependencies.missing()
+        self.slices.check()
         self._changed()
         self._restore()
 
@@ -263,6 +264,8 @@ class Panel(VTKObservationMixin):
         current = session.current()
         if current is not None and not current.trained and self.annotating.remaining_text():
             return _("Annotate the slices in section 4, then train.")
+        if current is None:
+            return _("Choose the first slices in section 3.")
         return _("Ready for the next round.")
 
     def _install(self) -> None:

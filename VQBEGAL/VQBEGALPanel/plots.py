@@ -84,7 +84,8 @@ class Series:
         """Return the series' node, filled."""
         table = _node("vtkMRMLTableNode", f"{key} table")
         table.RemoveAllColumns()
-        values = np.array(self.points, float).reshape(-1, 2)
+        points = self.points * 2 if len(self.points) == 1 else self.points  # VTK complains of a line of one point
+        values = np.array(points, float).reshape(-1, 2)
         for column, title in enumerate(("x", "y")):
             array = numpy_to_vtk(np.ascontiguousarray(values[:, column]), deep=True)
             array.SetName(title)
@@ -175,6 +176,7 @@ class Clicks:
         for number in range(manager.plotViewCount):
             view = manager.plotWidget(number).plotView()
             if view not in self._views:
+                view.renderWindow().GetRenderers().GetFirstRenderer().SetBackground(1, 1, 1)  # axes are drawn in black
                 view.connect("dataSelected(vtkStringArray*,vtkCollection*)", self._selected)
                 self._views.append(view)
 

@@ -45,7 +45,7 @@ class RoundSection:
     def _may_leave_slices(self) -> bool:
         current = self._session.current()
         left = "" if current is None or current.trained else self._annotating.remaining_text()
-        return not left or slicer.util.confirmOkCancelDisplay(left)
+        return not left or slicer.util.confirmOkCancelDisplay(_("{what} Train now?").format(what=left))
 
     def update(self) -> None:
         """Say what the button does now, and grey what cannot be done."""
@@ -91,8 +91,9 @@ class RoundSection:
         for line in self._session.log[self._logged :]:
             ui.log.appendPlainText(line)
         self._logged = len(self._session.log)
-        ui.progress.visible = ui.progressText.visible = work is not None
-        if work is None:
+        if work is None:  # the bar stays, so that no button moves under the mouse when a job ends
+            ui.progress.maximum, ui.progress.value = 1, 0
+            ui.progressText.text = ""
             return
         progress = work.progress
         ui.progress.maximum = progress.total  # 0 shows a bar that only moves

@@ -21,6 +21,7 @@ from VQBEGALPanel.organs import organ
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+    from pathlib import Path
 
     from VQBEGALLib.study import Study
     from VQBEGALLib.study.records import Which
@@ -84,8 +85,7 @@ class Scene:
             node = None
         if node is None:
             modality = self.modality(which)
-            node = slicer.util.loadVolume(str(path), {"name": f"{case} {modality}", "show": False, "singleFile": True})
-            _forget_file(node)
+            node = _read_volume(path, f"{case} {modality}")
             if voxel_order(node, grid) is None:
                 slicer.mrmlScene.RemoveNode(node)
                 raise InputError(
@@ -205,12 +205,13 @@ class Scene:
             Names of segmentations that are not the panel's, and were hidden now.
         """
         hidden = []
-        mine = {id(self.find(case, "annotation")), id(self.find(case, "prediction"))}
+        found = (self.find(case, "annotation"), self.find(case, "prediction"))
+        mine = {node.GetID() for node in found if node is not None}
         for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode"):
             display = node.GetDisplayNode()
             if display is None:
                 continue
-            if id(node) not in mine:
+            if node.GetID() not in mine:
                 if display.GetVisibility() and node.GetAttribute(KIND) is None:
                     hidden.append(node.GetName())
                 display.SetVisibility(False)
@@ -304,11 +305,21 @@ def _refuse_transform(node: slicer.vtkMRMLTransformableNode) -> None:
         )
 
 
-def _forget_file(node: slicer.vtkMRMLStorableNode) -> None:
-    """Separate a node from the study's file, which saving the scene could overwrite."""
-    storage = node.GetStorageNode()
-    if storage is not None:
-        slicer.mrmlScene.RemoveNode(storage)
+def _read_volume(path: Path, name: str) -> slicer.vtkMRMLScalarVolumeNode:
+    """Return a new volume node that is not tied to the file: saving the scene must not write into the study.
+
+    Raises:
+        RuntimeError: the application cannot read the file.
+    """
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+    storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
+    storage.SetFileName(str(path))
+    storage.SetSingleFile(True)
+    if not storage.ReadData(node):
+        slicer.mrmlScene.RemoveNode(node)
+        raise RuntimeError(_("{name} cannot be read; check the study").format(name=path))
+    node.CreateDefaultDisplayNodes()
+    return node
 
 
 def _set_window(node: slicer.vtkMRMLScalarVolumeNode, modality: str) -> None:

@@ -79,6 +79,7 @@ def fill_table(table: qt.QTableWidget, rows: Sequence[Sequence[Any]]) -> None:
         for column, text in enumerate(row):
             table.setItem(number, column, qt.QTableWidgetItem(text))
     table.resizeColumnsToContents()
+    table.scrollToTop()
     table.setUpdatesEnabled(True)
     table.blockSignals(blocked)
 

@@ -291,9 +291,10 @@ class Session:
             work.then(outcome)
         if outcome.problem:
             self.missing = dependencies.missing()
+        self.refresh()
+        if outcome.problem:
             hidden = "" if work.temporary is None else f"{work.temporary}{os.sep}"
             self._failed(f"{outcome.problem} {outcome.remedy}".strip().replace(hidden or "\0", ""))
-        self.refresh()
 
     def _take_hold(self) -> bool:
         """Hold the study again after a job; where somebody else was quicker it is closed, and a person told."""

@@ -112,17 +112,28 @@ class SlicesSection:
         self._ui.editor.setActiveEffect(None)
         self._ui.editor.setSegmentationNode(None)
         self._ui.requestsTable.clearSelection()
+        self._viewer.views.clear()
         self._update_buttons()
+
+    def check(self) -> None:
+        """Put the slice away where the editor has come to hold something else."""
+        if self._up is not None:
+            node = self._session.scene.find(self._up.case, "annotation")
+            if node is None or self._ui.editor.segmentationNode() is not node:
+                self.leave()
 
     def _edit(self, request: Request) -> None:
         editor, scene = self._ui.editor, self._session.scene
         node = scene.annotation(request.case)
         volume = scene.volume(request.case, "primary")
+        effect = editor.activeEffect()
         if editor.segmentationNode() is not node:
             editor.setSegmentationNode(node)
         if editor.sourceVolumeNode() is not volume:
             editor.setSourceVolumeNode(volume)
         editor.setCurrentSegmentID(segment_id(node))
+        if effect is not None:
+            editor.setActiveEffectByName(effect.name)  # another segmentation puts the brush away
         if request.case in self._session.study.predictions():
             scene.prediction(request.case)
         self._viewer.focus(request.case)
@@ -148,7 +159,7 @@ class SlicesSection:
         ):
             return
         if self._annotating.is_empty(request) and not slicer.util.confirmOkCancelDisplay(
-            _("Nothing is painted on slice {slice} of {case}. Is the {organ} not on it?").format(
+            _("Nothing is painted on slice {slice} of {case}. Save it as a slice without {organ}?").format(
                 slice=request.slice, case=request.case, organ=self._session.study.config.organ
             )
         ):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import slicer
 from slicer.i18n import tr as _
 
-from VQBEGALLib.config import preset
+from VQBEGALLib.config import PRESETS, preset
 from VQBEGALPanel.organs import LIVER, organ, organs
 from VQBEGALPanel.sections import Gate, attempt, choose, fill
 
@@ -140,6 +140,10 @@ class StudySection:
         config = study.config
         ui.studyPath.currentPath = str(study.folder)
         ui.organ.setCurrentText(organ(config.organ).name)
+        for name in PRESETS:
+            known = preset(name)
+            if (known.network, known.slices.size) == (config.network, config.slices.size):
+                choose(ui.preset, name)
         choose(ui.primaryModality, config.slices.primary_modality)
         choose(ui.routing, config.training.routing)
         ui.roundBudget.value = config.rounds.round_budget
