@@ -28,7 +28,7 @@ from support import PanelScenario  # noqa: E402
 from VQBEGALLib.volumes.phantom import make_subject  # noqa: E402
 
 SIZE = (1600, 1000)
-COLORS = 128
+COLORS = 256
 """Of a picture's palette, which keeps the files small."""
 
 
@@ -56,7 +56,7 @@ class Pictures(PanelScenario):
         driver.process(0.5)  # the views are fitted when a layout has settled
         path = self.images / f"{name}.png"
         make_screenshot(path, size=SIZE, top=getattr(self.ui, section))
-        Image.open(path).quantize(COLORS).save(path, optimize=True)
+        Image.open(path).quantize(COLORS, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
 
     def paint(self, request: object) -> np.ndarray:
         """Paint the phantom's liver."""
