@@ -210,21 +210,9 @@ class qMRMLSliceControllerWidget(QtWidgets.QWidget):
             low, high = self._range()
             self._logic.SetSliceOffset(low + value / 1000 * (high - low))
 
-    def sliceLogic(self) -> slicer.vtkMRMLSliceLogic:
-        return self._logic
-
-    def mrmlSliceNode(self) -> slicer.vtkMRMLSliceNode:
-        return self._logic.GetSliceNode()
-
-    def mrmlSliceCompositeNode(self) -> slicer.vtkMRMLSliceCompositeNode:
-        return self._logic.GetSliceCompositeNode()
-
     def fitSliceToBackground(self) -> None:
         self._logic.FitSliceToAll()
         self._logic.GetSliceNode().UpdateMatrices()
-
-    def setSliceOffsetValue(self, offset: float) -> None:
-        self._logic.SetSliceOffset(offset)
 
 
 class _Framed(QtWidgets.QWidget):

@@ -13,6 +13,7 @@ from VQBEGALLib.slices import SliceFrame
 
 if TYPE_CHECKING:
     from VQBEGALLib.study.records import Request, Status
+    from VQBEGALLib.volumes import Volume
     from VQBEGALPanel.session import Session
 
 
@@ -64,14 +65,17 @@ class Annotating:
         """Start the clock: a slice has come up."""
         self._shown_at = time.monotonic()
 
-    def done(self, request: Request) -> None:
-        """Take the slice as it is painted now; when this returns, it is on the disk.
+    def done(self, request: Request, labelmap: Volume) -> None:
+        """Take the slice as it is painted in the annotation; when this returns, it is on the disk.
+
+        Args:
+            request: the slice.
+            labelmap: the case's annotation, from :meth:`VQBEGALPanel.scene.Scene.labelmap`.
 
         Raises:
             VQBEGALError: the study cannot be written; the painting stays in the scene.
         """
         study, scene, current = self._session.study, self._session.scene, self._session.current()
-        labelmap = scene.labelmap(request.case)
         frame = SliceFrame.of(labelmap)
         study.put_labels(
             request.case,
@@ -90,17 +94,19 @@ class Annotating:
 
     def _event(self, request: Request, index: int, answer: np.ndarray) -> dict[str, object]:
         """Return what the study's log keeps of an answer."""
+        from VQBEGALLib.metrics import dice  # loads scipy, which the panel does without until then
+
         event = {"event": "annotated", "round": index, "case": request.case, "slice": request.slice}
         proposal = self._proposal(request)
         if proposal is not None:
-            event["proposal_dice"] = round(_dice(proposal, answer), 4)
+            event["proposal_dice"] = round(dice(proposal, answer), 4)
         if self.keep_time:
             event["seconds"] = round(time.monotonic() - self._shown_at, 1)
         return event
 
-    def is_empty(self, request: Request) -> bool:
+    def is_empty(self, request: Request, labelmap: Volume) -> bool:
         """Tell whether nothing is painted on the slice."""
-        return not self._plane(request, self._session.scene.mask(request.case, "annotation")).any()
+        return not self._plane(request, labelmap.voxels).any()
 
     def set_status(self, request: Request, status: Status) -> None:
         """Skip a request or put it aside.
@@ -171,9 +177,3 @@ class Annotating:
             if index - 1 in labelled
         ]
         return validation, proposals
-
-
-def _dice(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the Dice of two 0/1 planes; two empty ones agree."""
-    total = int(np.count_nonzero(first)) + int(np.count_nonzero(second))
-    return 1.0 if total == 0 else 2.0 * int(np.count_nonzero(first & second)) / total

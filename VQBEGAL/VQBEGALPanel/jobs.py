@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,6 @@ class Job:
     arguments: Sequence[str]
     on_event: Callable[[Event], None]
     on_end: Callable[[Outcome], None]
-    started: float = field(default_factory=time.monotonic)
     cancelled: bool = False
 
     def start(self) -> None:

@@ -50,6 +50,15 @@ def organ(name: str) -> Organ:
     return Organ(name, "", (0.6, 0.6, 0.6))
 
 
+def add_segment(node: slicer.vtkMRMLSegmentationNode, known: Organ, color: tuple[float, float, float]) -> str:
+    """Add an empty segment of an organ, with its terminology, and return the segment's ID."""
+    added = node.GetSegmentation().AddEmptySegment("", known.name, color)
+    segment = node.GetSegmentation().GetSegment(added)
+    if known.entry:
+        segment.SetTag(segment.GetTerminologyEntryTagName(), known.entry)
+    return added
+
+
 def _read(logic: slicer.vtkSlicerTerminologiesModuleLogic) -> list[Organ]:
     category = slicer.vtkSlicerTerminologyCategory()
     for index in range(logic.GetNumberOfCategoriesInTerminology(TERMINOLOGY)):

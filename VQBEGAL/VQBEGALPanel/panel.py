@@ -44,6 +44,7 @@ class Panel(VTKObservationMixin):
         self._parameters: Parameters | None = None
         self._entered = self._restore_pending = False
         self._unfolded: tuple = ()
+        self._sections: tuple = ()
         root = slicer.util.loadUI(str(resource("UI", "VQBEGAL.ui")))
         host.layout.addWidget(root)
         self.ui = ui = slicer.util.childWidgetVariables(root)
@@ -222,7 +223,7 @@ class Panel(VTKObservationMixin):
 
     def _changed(self) -> None:
         """Show the session as it is now."""
-        if not getattr(self, "_sections", ()):
+        if not self._sections:
             return
         try:
             for section in self._sections:

@@ -72,13 +72,13 @@ def load_phantoms(count: int) -> list[tuple[slicer.vtkMRMLScalarVolumeNode, slic
     import numpy as np
 
     from VQBEGALLib.volumes.phantom import make_subject
+    from VQBEGALPanel.scene import set_ct_window
 
     pairs = []
     for number in range(1, count + 1):
         subject = make_subject(np.random.default_rng([0, number - 1]), **SIZES)
         ct = _add_volume(subject.ct, f"Phantom {number} CT")
-        ct.GetDisplayNode().SetAutoWindowLevel(False)
-        ct.GetDisplayNode().SetWindowLevel(400, 50)
+        set_ct_window(ct)
         pairs.append((ct, _add_volume(subject.mr, f"Phantom {number} MR")))
         if number == PATIENTS:
             _add_reference(subject.ct_labels, ct, f"Phantom {number} reference")
@@ -99,13 +99,11 @@ def _add_volume(volume: Volume, name: str) -> slicer.vtkMRMLScalarVolumeNode:
 
 
 def _add_reference(labels: Volume, ct: slicer.vtkMRMLScalarVolumeNode, name: str) -> None:
-    from VQBEGALPanel.organs import LIVER
+    from VQBEGALPanel.organs import LIVER, add_segment
 
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
     node.CreateDefaultDisplayNodes()
     node.SetReferenceImageGeometryParameterFromVolumeNode(ct)
-    segment = node.GetSegmentation().AddEmptySegment("", LIVER.name, LIVER.color)
-    liver = node.GetSegmentation().GetSegment(segment)
-    liver.SetTag(liver.GetTerminologyEntryTagName(), LIVER.entry)
+    segment = add_segment(node, LIVER, LIVER.color)
     slicer.util.updateSegmentBinaryLabelmapFromArray(labels.voxels, node, segment, ct)
     node.GetDisplayNode().SetVisibility(False)

@@ -17,13 +17,13 @@ from VQBEGALLib.slices import SliceFrame
 from VQBEGALLib.study.labelstore import read_index
 from VQBEGALLib.volumes import Volume, read_labelmap
 from VQBEGALPanel.geometry import voxel_order
-from VQBEGALPanel.organs import organ
+from VQBEGALPanel.organs import add_segment, organ
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from pathlib import Path
 
-    from VQBEGALLib.study import Study
+    from VQBEGALLib.study import Prediction, Study
     from VQBEGALLib.study.records import Which
 
 Kind = Literal["primary", "auxiliary", "annotation", "prediction"]
@@ -53,7 +53,7 @@ class Scene:
         created = study.events("created")
         self._identity = str(created[0]["time"]) if created else str(study.folder)
         self._recent: list[str] = []
-        self._predicted: tuple[str, np.ndarray] | None = None
+        self._predicted: tuple[tuple[str, str], np.ndarray] | None = None
 
     def find(self, case: str, kind: Kind) -> slicer.vtkMRMLDisplayableNode | None:
         """Return the node of a case, None where it is not loaded."""
@@ -94,7 +94,8 @@ class Scene:
                     ),
                     _("Resample the volume to a rectangular grid and add it as a new case."),
                 )
-            _set_window(node, modality)
+            if modality == "CT":  # MR keeps the application's own choice
+                set_ct_window(node)
             self._mark(node, case, which)
         _refuse_transform(node)
         return node
@@ -148,7 +149,7 @@ class Scene:
             return node
         if node is None:
             node = self._segmentation(case, "prediction", _("{case} prediction").format(case=case))
-        version = f"{newest.round}:{newest.path.stat().st_mtime_ns}"
+        version = _made(newest)
         if node.GetAttribute(VERSION) != version:
             self._write(node, case, self.predicted(case))
             node.SetAttribute(VERSION, version)
@@ -162,12 +163,12 @@ class Scene:
         newest = self.study.predictions().get(case)
         if newest is None:
             return None
-        key = f"{newest.path}:{newest.path.stat().st_mtime_ns}"
+        key = (case, _made(newest))
         if self._predicted is None or self._predicted[0] != key:
             self._predicted = (key, read_labelmap(newest.path, grid=self.study.grid(case)).voxels)
         return self._predicted[1]
 
-    def mask(self, case: str, kind: Literal["annotation", "prediction"]) -> np.ndarray | None:
+    def mask(self, case: str, kind: Literal["annotation", "prediction"]) -> np.ndarray:
         """Return a segmentation's organ as uint8 0/1 (K, J, I) on the primary image's grid.
 
         Raises:
@@ -191,7 +192,7 @@ class Scene:
     def put_slice(self, case: str, index: int, plane: np.ndarray) -> None:
         """Replace one slice of the annotation by a plane in the frame's own order; all others stay."""
         node = self.annotation(case)
-        mask = self.labelmap(case).voxels.copy()
+        mask = self.mask(case, "annotation")
         SliceFrame.of(self.study.grid(case)).planes(mask)[index] = plane
         self._write(node, case, mask)
 
@@ -251,11 +252,7 @@ class Scene:
         node.CreateDefaultDisplayNodes()
         node.SetReferenceImageGeometryParameterFromVolumeNode(volume)
         known = organ(self.study.config.organ)
-        color = known.color if kind == "annotation" else PREDICTION_COLOR
-        added = node.GetSegmentation().AddEmptySegment("", known.name, color)
-        segment = node.GetSegmentation().GetSegment(added)
-        if known.entry:
-            segment.SetTag(segment.GetTerminologyEntryTagName(), known.entry)
+        added = add_segment(node, known, known.color if kind == "annotation" else PREDICTION_COLOR)
         if kind == "prediction":
             node.GetDisplayNode().SetAllSegmentsVisibility2DFill(False)
         node.SetAttribute(SEGMENT, added)
@@ -322,9 +319,13 @@ def _read_volume(path: Path, name: str) -> slicer.vtkMRMLScalarVolumeNode:
     return node
 
 
-def _set_window(node: slicer.vtkMRMLScalarVolumeNode, modality: str) -> None:
-    """Show CT in an abdominal soft-tissue window; MR keeps the application's own choice."""
-    if modality == "CT":
-        display = node.GetDisplayNode()
-        display.SetAutoWindowLevel(False)
-        display.SetWindowLevel(400, 50)
+def _made(prediction: Prediction) -> str:
+    """Return which of a case's predictions it is: its round, and when it was written."""
+    return f"{prediction.round}:{prediction.path.stat().st_mtime_ns}"
+
+
+def set_ct_window(node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Show a CT in an abdominal soft-tissue window."""
+    display = node.GetDisplayNode()
+    display.SetAutoWindowLevel(False)
+    display.SetWindowLevel(400, 50)

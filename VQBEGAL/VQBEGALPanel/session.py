@@ -34,7 +34,6 @@ class Progress:
     stage: str = ""
     done: int = 0
     total: int = 0
-    unit: str = ""
     seconds_left: float | None = None
 
 
@@ -129,12 +128,11 @@ class Session:
             self.work.job.stop()
             self.work.tidy()
             self.work = None
-        self._hold.close()
-        self.study = self.scene = None
+        self.give_up()
         self.refresh()
 
     def give_up(self) -> None:
-        """Let go of a study whose folder was damaged or taken away."""
+        """Let go of the study without a word; its folder may have been damaged or taken away."""
         self._read.clear()
         self._hold.close()
         self.study = self.scene = None
@@ -273,7 +271,7 @@ class Session:
         kind = event.get("event")
         if kind in ("stage", "progress") and self.work is not None:
             progress = self.work.progress
-            progress.stage, progress.unit = str(event["stage"]), str(event["unit"])
+            progress.stage = str(event["stage"])
             progress.done, progress.total = int(event["done"]), int(event["total"])
             progress.seconds_left = event.get("seconds_left")
         if line := _line(event):
@@ -293,15 +291,15 @@ class Session:
             self.missing = dependencies.missing()
         self.refresh()
         if outcome.problem:
-            hidden = "" if work.temporary is None else f"{work.temporary}{os.sep}"
-            self._failed(f"{outcome.problem} {outcome.remedy}".strip().replace(hidden or "\0", ""))
+            told = f"{outcome.problem} {outcome.remedy}".strip()
+            self._failed(told if work.temporary is None else told.replace(f"{work.temporary}{os.sep}", ""))
 
     def _take_hold(self) -> bool:
         """Hold the study again after a job; where somebody else was quicker it is closed, and a person told."""
         try:
             self._hold.enter_context(self._open_study().writing("3D Slicer"))
         except VQBEGALError as error:
-            self.study = self.scene = None
+            self.give_up()
             self._failed(str(error))
             return False
         return True

@@ -134,8 +134,7 @@ class SlicesSection:
         editor.setCurrentSegmentID(segment_id(node))
         if effect is not None:
             editor.setActiveEffectByName(effect.name)  # another segmentation puts the brush away
-        if request.case in self._session.study.predictions():
-            scene.prediction(request.case)
+        scene.prediction(request.case)
         self._viewer.focus(request.case)
         self._show_prediction()
 
@@ -158,14 +157,15 @@ class SlicesSection:
             _("This slice was finished before. Replace that by what is painted now?")
         ):
             return
-        if self._annotating.is_empty(request) and not slicer.util.confirmOkCancelDisplay(
+        labelmap = self._session.scene.labelmap(request.case)
+        if self._annotating.is_empty(request, labelmap) and not slicer.util.confirmOkCancelDisplay(
             _("Nothing is painted on slice {slice} of {case}. Save it as a slice without {organ}?").format(
                 slice=request.slice, case=request.case, organ=self._session.study.config.organ
             )
         ):
             return
         with slicer.util.WaitCursor():
-            self._annotating.done(request)
+            self._annotating.done(request, labelmap)
         self._go_on(request)
 
     def _checked(self) -> Request:

@@ -92,7 +92,7 @@ def advance(
         rounds = study.rounds()
         asked = rounds[-1].requests if select and stopped is None else ()
         if any(item.trained for item in rounds):
-            names = [item.case for item in asked or ()] or _shown(study)
+            names = [item.case for item in asked] or _shown(study)
             compute.run(lambda device: segment_cases(material, names, device=device, reporter=reporter))
         reason = flat(rounds, study.config.rounds)
     return Advance(
