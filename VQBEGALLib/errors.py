@@ -74,6 +74,12 @@ class MissingDependencyError(VQBEGALError):
     exit_code = 8
 
 
+class ServerError(VQBEGALError):
+    """A PACS was not reached, refused, or gave an answer that is no success; what was to be sent is kept."""
+
+    exit_code = 9
+
+
 class CancelledError(VQBEGALError):
     """A person asked the job to stop; everything finished so far is kept."""
 

@@ -24,6 +24,8 @@ ROOM_OF = {
     "volumes": "volumes",
     "metrics": "metrics",
     "export": "export",
+    "pacs": "pacs",
+    "delivery": "delivery",
     "slices": "slices",
     "network": "network",
     "training": "training",
@@ -53,12 +55,14 @@ MAY_IMPORT = {
     "volumes": SETTINGS | {"storage"},
     "metrics": {"errors", "volumes"},
     "export": IMAGES,
+    "pacs": IMAGES,
     "slices": IMAGES,
     "network": SLICES,
     "training": NETWORK,
     "selection": NETWORK | {"training"},
     "inference": NETWORK,
     "study": SLICES,
+    "delivery": SLICES | {"export", "pacs", "study"},
     "rounds": NETWORK | {"training", "selection", "inference", "metrics", "study"},
     "related": NETWORK | {"training"},
     "evidence": NETWORK | {"training", "selection", "inference", "metrics", "study", "rounds", "related"},
@@ -71,7 +75,9 @@ REPORT_ONLY = {"matplotlib", "jinja2"}
 LIGHT_MODULES = ["", ".config", ".volumes", ".slices", ".study", ".metrics", ".cli"]
 
 ON_REQUEST = {"SimpleITK", "nibabel", "pydicom", "scipy", "filelock", "safetensors", "tqdm", "torch", "matplotlib"}
+ON_REQUEST |= {"highdicom", "requests", "dicomweb_client", "pynetdicom", "keyring", "platformdirs", "contourpy", "PIL"}
 OPENED_IN_THE_APPLICATION = ["config", "errors", "events", "slices", "storage", "study", "study.cohort", "volumes"]
+OPENED_IN_THE_APPLICATION += ["export", "pacs", "delivery"]
 
 FILES = sorted(LIBRARY.rglob("*.py"))
 

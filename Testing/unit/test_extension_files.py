@@ -161,10 +161,11 @@ def test_the_icon_is_a_png_of_128_by_128(path):
     assert (int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")) == (128, 128)
 
 
-def test_requirements_are_those_of_the_package_less_what_slicer_and_pytorch_bring():
+@pytest.mark.parametrize(("key", "file"), [("dependencies", "requirements.txt"), ("pacs", "requirements-pacs.txt")])
+def test_requirements_are_those_of_the_package_less_what_slicer_and_pytorch_bring(key, file):
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    dependencies = re.search(r"^dependencies = (\[.*?^\])", project, flags=re.MULTILINE | re.DOTALL)
-    lines = (MODULE / "Resources" / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    dependencies = re.search(rf"^{key} = (\[.*?^\])", project, flags=re.MULTILINE | re.DOTALL)
+    lines = (MODULE / "Resources" / file).read_text(encoding="utf-8").splitlines()
     wanted = {item for item in ast.literal_eval(dependencies[1]) if not item.startswith(("numpy", "torch"))}
     assert {line for line in lines if line and not line.startswith("#")} == wanted
 

@@ -14,7 +14,7 @@ EPILOG = """\
 exit codes:
   0 done   1 unexpected error   2 wrong usage   3 unusable input   4 study missing, damaged or not ready
   5 study in use by another process   6 disk full or not writable   7 too little memory
-  8 a Python package is missing   130 cancelled; everything finished is kept
+  8 a Python package is missing   9 PACS not reached or refusing   130 cancelled; everything finished is kept
 
 A study is a folder. `next` writes the slices to annotate, `label` takes the answers, `train` learns from them;
 `run` does all three with an oracle, for experiments. Every command can be interrupted and repeated.

@@ -1,0 +1,1 @@
+"""Labelmaps for the clinic: files with names and colours, DICOM SEG, RTSTRUCT, secondary capture."""
