@@ -1,7 +1,7 @@
 """Volumes: voxels and an affine to LPS mm; read, written, resampled."""
 
 from VQBEGALLib.volumes.dicom import DicomSeries, read_series
-from VQBEGALLib.volumes.reading import binary_labelmap, read_labelmap, read_volume
+from VQBEGALLib.volumes.reading import binary_labelmap, on_grid, read_labelmap, read_volume
 from VQBEGALLib.volumes.resample import resample
 from VQBEGALLib.volumes.volume import Affine, Volume, Voxels
 from VQBEGALLib.volumes.writing import write_volume
@@ -12,6 +12,7 @@ __all__ = [
     "Volume",
     "Voxels",
     "binary_labelmap",
+    "on_grid",
     "read_labelmap",
     "read_series",
     "read_volume",

@@ -16,7 +16,10 @@ from VQBEGALLib.errors import InputError, VQBEGALError
 from VQBEGALLib.volumes.dicom_geometry import arrange
 from VQBEGALLib.volumes.dicom_pixels import read_pixels
 from VQBEGALLib.volumes.dicom_slice import Slice, damaged, read_header
-from VQBEGALLib.volumes.volume import Volume, Voxels
+from VQBEGALLib.volumes.volume import Affine, Volume, Voxels
+
+LIST = ".txt"
+"""Suffix of a file that lists DICOM files."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,15 +59,8 @@ def read_series(path: Path, *, series_uid: str | None = None) -> DicomSeries:
             files that are damaged or cannot be opened.
     """
     path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path} does not exist.", "Check the path.")
-    files = sorted(path.rglob("*") if path.is_dir() else path.parent.iterdir())
-    with _quiet():
-        slices = [item for item in map(read_header, files) if item is not None]
-        if series_uid is None and not path.is_dir():
-            series_uid = next((item.text("SeriesInstanceUID") for item in slices if item.path == path), None)
-        slices = _choose(slices, path, series_uid)
-        affine, slices = arrange(slices)
+    with quiet_pydicom():
+        slices, affine = read_headers(path, series_uid=series_uid)
         voxels = _pixels(slices)
     first = slices[0]
     return DicomSeries(
@@ -77,8 +73,50 @@ def read_series(path: Path, *, series_uid: str | None = None) -> DicomSeries:
     )
 
 
+def read_headers(path: Path, *, series_uid: str | None = None) -> tuple[list[Slice], Affine]:
+    """Read what places the images of a series, and leave their pixels.
+
+    Args:
+        path: a folder, a file of the series, or a list of files as :func:`dicom_files` takes it.
+        series_uid: chooses among several series.
+
+    Returns:
+        The slices along their normal, and the affine (i, j, k, 1) → LPS mm of the volume that they make up.
+
+    Raises:
+        InputError: as :func:`read_series`, but for damaged pixels.
+    """
+    files = dicom_files(path)
+    with quiet_pydicom():
+        slices = [item for item in map(read_header, files) if item is not None]
+        if series_uid is None and path.is_file() and path.suffix.lower() != LIST:
+            series_uid = next((item.text("SeriesInstanceUID") for item in slices if item.path == path), None)
+        affine, slices = arrange(_choose(slices, path, series_uid))
+    return slices, affine
+
+
+def dicom_files(path: Path) -> list[Path]:
+    """Return the files in a folder and its subfolders, beside a file, or named one a line in a .txt file (UTF-8).
+
+    Raises:
+        InputError: there is no such folder or file, or the list cannot be read.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path} does not exist.", "Check the path.")
+    if path.is_dir():
+        return sorted(path.rglob("*"))
+    if path.suffix.lower() != LIST:
+        return sorted(path.parent.iterdir())
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as a list of files.", "Write one path a line, in UTF-8.") from error
+    return [path.parent / line.strip() for line in lines if line.strip()]
+
+
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_pydicom() -> Iterator[None]:
     """Keep pydicom's remarks on odd values, which it quotes, from the terminal and from logs."""
     logger = logging.getLogger("pydicom")
     disabled, logger.disabled = logger.disabled, True

@@ -66,17 +66,28 @@ def read_labelmap(path: Path, *, grid: Volume | None = None) -> Volume:
             )
         smallest = np.promote_types(np.min_scalar_type(int(low)), np.min_scalar_type(int(high)))
         volume = volume.with_voxels(volume.voxels.astype(smallest))
-    if grid is None:
-        return volume
-    if _same_voxels(volume, grid):
-        volume = resample(volume, grid, labels=True)
-    difference = _grid_difference(volume, grid)
-    if difference:
+    return volume if grid is None else on_grid(volume, grid, name=str(path))
+
+
+def on_grid(labelmap: Volume, grid: Volume, *, name: str = "The labelmap") -> Volume:
+    """Return a labelmap with the affine of the image that it belongs to, its voxels put into the image's order.
+
+    Args:
+        labelmap: its dtype is kept.
+        grid: the image, or anything on its grid.
+        name: for the error.
+
+    Raises:
+        InputError: its voxels are not the image's; says how the grids differ.
+    """
+    if _same_voxels(labelmap, grid):
+        labelmap = resample(labelmap, grid, labels=True)
+    if difference := _grid_difference(labelmap, grid):
         raise InputError(
-            f"{path} is not on the image's grid: {difference}.",
+            f"{name} is not on the image's grid: {difference}.",
             "Resample the labelmap to the image or export it with the image as reference.",
         )
-    return Volume(volume.voxels, grid.affine)
+    return Volume(labelmap.voxels, grid.affine)
 
 
 def binary_labelmap(volume: Volume, *, value: int | None = None) -> Volume:
