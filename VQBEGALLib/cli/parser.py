@@ -180,7 +180,7 @@ def _cohort(parser: argparse.ArgumentParser, *, required: bool) -> None:
         type=Path,
         metavar="CSV",
         help="instead of folders, one line a case: case, primary, auxiliary, primary_labels, auxiliary_labels, "
-        "patient, split",
+        "patient, split, primary_source, auxiliary_source (DICOM files that the volume was made of)",
     )
     parser.add_argument(
         "--auxiliary", type=Path, metavar="DIR", help="volumes of the other modality; paired by name where names agree"

@@ -65,14 +65,15 @@ def from_table(table: Path, *, seed: int = 0) -> list[NewSubject]:
     """Read a CSV file with one subject a line.
 
     Columns: case; primary or auxiliary or both; optional primary_labels, auxiliary_labels, patient (the case
-    where empty) and split (train, validation or test; drawn by the seed where the column is missing). Paths are
+    where empty), primary_source and auxiliary_source (the DICOM files that the image was made of: their folder, or a
+    list in a .txt file) and split (train, validation or test; drawn by the seed where the column is missing). Paths are
     relative to the table.
 
     Raises:
         InputError: a column, file or split is missing or wrong, or a patient is in two splits.
     """
     rows = _rows(table)
-    columns = ("primary", "auxiliary", "primary_labels", "auxiliary_labels")
+    columns = ("primary", "auxiliary", "primary_labels", "auxiliary_labels", "primary_source", "auxiliary_source")
     files = [{key: _path(table, row.get(key, "")) for key in columns} for row in rows]
     patients = {row["case"]: row.get("patient") or row["case"] for row in rows}
     if len(patients) < len(rows):

@@ -7,6 +7,7 @@ import secrets
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +19,8 @@ from VQBEGALLib.storage import TEMPORARY, flush_folder, inside, make_folder, sha
 from VQBEGALLib.study.fields import REMEDY
 from VQBEGALLib.study.membership import NewSubject
 from VQBEGALLib.study.records import Affine4, ImageRecord, Subject
+from VQBEGALLib.study.sourcerecord import read_with_source, source_of
+from VQBEGALLib.volumes.dicom import is_dicom
 from VQBEGALLib.volumes.reading import binary_labelmap, read_labelmap, read_volume
 from VQBEGALLib.volumes.volume import Volume
 from VQBEGALLib.volumes.writing import write_volume
@@ -50,13 +53,15 @@ def import_subjects(members: Sequence[NewSubject], folder: Path, reporter: Repor
         for member in members:
             make_folder(folder / CASES / member.name)
             records: dict[str, ImageRecord] = {}
-            for which, image, labels in (
-                ("primary", member.primary, member.primary_reference),
-                ("auxiliary", member.auxiliary, member.auxiliary_reference),
+            for which, image, labels, files in (
+                ("primary", member.primary, member.primary_reference, member.primary_source),
+                ("auxiliary", member.auxiliary, member.auxiliary_reference, member.auxiliary_source),
             ):
                 if image is not None:
                     records[which], grid = _import_image(image, folder, f"{CASES}/{member.name}/{which}")
                     _check_contrast(image, grid)
+                    if files is not None:
+                        records[which] = _with_source(records[which], grid, files, member.name, reporter)
                     if labels is not None:
                         target = f"{CASES}/{member.name}/{which}_reference.nii.gz"
                         records[f"{which}_reference"] = _import_reference(labels, grid, folder, target)
@@ -137,12 +142,24 @@ def _import_image(path: Path, folder: Path, stem: str) -> tuple[ImageRecord, Vol
             raise InputError(error.problem.replace(str(copied), str(path)), error.remedy) from error
         return _record(folder, relative, volume, {"file": path.name}), volume
     relative = f"{stem}.nii.gz"
-    if path.is_dir() or path.name.lower().endswith(".dcm"):
-        volume, source = _read_dicom(path)
+    if is_dicom(path):
+        volume, source = read_with_source(path)
     else:
         volume, source = read_volume(path), {"file": path.name}
     write_volume(folder / relative, volume)
     return _record(folder, relative, volume, source), volume
+
+
+def _with_source(record: ImageRecord, volume: Volume, files: Path, name: str, reporter: Reporter) -> ImageRecord:
+    """Note the DICOM series that another program made the volume of; where it is not that, warn and note nothing."""
+    try:
+        return replace(record, source=source_of(files, volume))
+    except InputError as error:
+        reporter.warn(
+            f"{name} was added without its DICOM series, so that its result can become NIfTI or NRRD but no DICOM "
+            f"object: {error}"
+        )
+        return record
 
 
 def _check_contrast(path: Path, volume: Volume) -> None:
@@ -159,24 +176,6 @@ def _import_reference(path: Path, grid: Volume, folder: Path, relative: str) -> 
         raise InputError(f"{path}: {error.problem}", error.remedy) from error
     write_volume(folder / relative, labelmap)
     return _record(folder, relative, labelmap, {"file": path.name})
-
-
-def _read_dicom(path: Path) -> tuple[Volume, dict[str, Any]]:
-    from VQBEGALLib.volumes.dicom import read_series
-
-    try:
-        series = read_series(path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.", "Check its permissions.") from error
-    source = {
-        "file": path.name,
-        "modality": series.modality,
-        "study_uid": series.study_uid,
-        "series_uid": series.series_uid,
-        "frame_of_reference_uid": series.frame_of_reference_uid,
-        "sop_instance_uids": list(series.sop_instance_uids),
-    }
-    return series.volume, source
 
 
 def _copy(source: Path, target: Path) -> None:

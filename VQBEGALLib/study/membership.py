@@ -14,7 +14,10 @@ from VQBEGALLib.study.records import Split
 
 @dataclass(frozen=True)
 class NewSubject:
-    """A person's files before they are taken into a study; at least one of the two images is there."""
+    """A person's files before they are taken into a study; at least one of the two images is there.
+
+    A source is a folder of the DICOM files that another program made the image of, or a list of them (.txt).
+    """
 
     name: str
     patient: str
@@ -23,6 +26,8 @@ class NewSubject:
     auxiliary: Path | None = None
     primary_reference: Path | None = None
     auxiliary_reference: Path | None = None
+    primary_source: Path | None = None
+    auxiliary_source: Path | None = None
 
 
 class Member(Protocol):

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -62,15 +63,30 @@ def read_series(path: Path, *, series_uid: str | None = None) -> DicomSeries:
     with quiet_pydicom():
         slices, affine = read_headers(path, series_uid=series_uid)
         voxels = _pixels(slices)
+    return DicomSeries(volume=Volume(voxels, affine), **identity(slices))
+
+
+def identity(slices: Sequence[Slice]) -> dict[str, Any]:
+    """Return what :class:`DicomSeries` says of a series besides its volume, by name."""
     first = slices[0]
-    return DicomSeries(
-        volume=Volume(voxels, affine),
-        modality=first.text("Modality"),
-        series_uid=first.text("SeriesInstanceUID"),
-        study_uid=first.text("StudyInstanceUID"),
-        frame_of_reference_uid=first.text("FrameOfReferenceUID"),
-        sop_instance_uids=tuple(item.sop_uid for item in slices),
-    )
+    return {
+        "modality": first.text("Modality"),
+        "series_uid": first.text("SeriesInstanceUID"),
+        "study_uid": first.text("StudyInstanceUID"),
+        "frame_of_reference_uid": first.text("FrameOfReferenceUID"),
+        "sop_instance_uids": tuple(item.sop_uid for item in slices),
+    }
+
+
+def is_dicom(path: Path) -> bool:
+    """Tell whether a path is a folder, or a file that is or calls itself DICOM."""
+    if path.is_dir() or path.name.lower().endswith(".dcm"):
+        return True
+    try:
+        with path.open("rb") as stream:
+            return stream.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
 
 
 def read_headers(path: Path, *, series_uid: str | None = None) -> tuple[list[Slice], Affine]:
