@@ -1,0 +1,103 @@
+"""Associations of the DICOM protocol: what is proposed, and why one does not come about."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Sequence
+from typing import Any
+
+from VQBEGALLib.errors import ServerError
+from VQBEGALLib.pacs.connection import Instance
+from VQBEGALLib.pacs.server import Server
+from VQBEGALLib.pacs.trouble import Trouble, of_exception, unreachable
+from VQBEGALLib.volumes.libraries import library
+
+VERIFICATION = "1.2.840.10008.1.1"
+IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
+MOST_CONTEXTS = 128
+
+Context = tuple[str, str]
+"""A SOP class and a transfer syntax."""
+
+_SECONDS_FOR_AN_ALERT = 1.0
+
+
+def store_contexts(instances: Sequence[Instance]) -> list[Context]:
+    """Return what to propose for instances: each in its file's transfer syntax, uncompressed ones in Implicit VR too.
+
+    C-ECHO is always among them, so that an association comes about where the server takes none of the others.
+    """
+    found: dict[Context, None] = {(VERIFICATION, IMPLICIT): None}
+    for instance in instances:
+        syntax = _transfer_syntax(instance)
+        for proposed in (syntax, IMPLICIT) if syntax in (IMPLICIT, EXPLICIT) else (syntax,):
+            found[instance.sop_class_uid, proposed] = None
+    return list(found)[:MOST_CONTEXTS]
+
+
+def associate(server: Server, tls: ssl.SSLContext | None, contexts: Sequence[Context]) -> Any:
+    """Open an association; returns it, or a Trouble that says why there is none."""
+    entity = library("pynetdicom").AE(ae_title=server.calling_aet)
+    entity.connection_timeout = entity.acse_timeout = server.connect_timeout
+    entity.dimse_timeout = entity.network_timeout = server.read_timeout
+    for sop_class, syntax in contexts:
+        entity.add_requested_context(sop_class, syntax)
+    secured = {} if tls is None else {"tls_args": (tls, server.host)}
+    try:
+        association = entity.associate(_address(server), server.port, ae_title=server.aet, **secured)
+    except (OSError, RuntimeError, ValueError) as error:
+        return of_exception(server, error)
+    if association.is_established:
+        return association
+    if association.is_rejected:
+        return _rejected(server, association.acceptor.primitive)
+    return _probe(server, tls)
+
+
+def _address(server: Server) -> str:
+    """Return the number of the host; pynetdicom takes names only where they lead to IPv4."""
+    return str(socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)[0][4][0])
+
+
+def _transfer_syntax(instance: Instance) -> str:
+    try:
+        return str(library("pydicom.filereader").read_file_meta_info(instance.path).TransferSyntaxUID)
+    except Exception:  # a damaged file fails on its own when its turn comes
+        return EXPLICIT
+
+
+def _rejected(server: Server, answer: Any) -> Trouble:
+    source, diagnostic = getattr(answer, "result_source", 0), getattr(answer, "diagnostic", 0)
+    if (source, diagnostic) == (1, 7):
+        problem, remedy = f"does not call itself {server.aet}", "Correct the application entity in its address."
+    elif (source, diagnostic) == (1, 3):
+        problem = f"does not know the application entity {server.calling_aet}"
+        remedy = "Ask those who run the server to add it."
+    elif source == 3:
+        return Trouble(ServerError(f"{server.name} has too many connections.", "Try again later."), again=True)
+    else:
+        problem, remedy = "rejects the association", "Check both application entities."
+    return Trouble(ServerError(f"{server.name} {problem}.", remedy))
+
+
+def _probe(server: Server, tls: ssl.SSLContext | None) -> Trouble:
+    """Connect once more to learn what pynetdicom does not tell: why no association came about."""
+    try:
+        plain = socket.create_connection((server.host, server.port), server.connect_timeout)
+    except TimeoutError:
+        return unreachable(server)
+    except OSError as error:
+        return of_exception(server, error)
+    with plain:
+        if tls is not None:
+            try:
+                with tls.wrap_socket(plain, server_hostname=server.host) as secured:
+                    secured.settimeout(_SECONDS_FOR_AN_ALERT)
+                    secured.recv(1)  # an alert about our own certificate comes only now
+            except TimeoutError:
+                pass
+            except OSError as error:
+                return of_exception(server, error)
+    problem = f"{server.name} accepts the connection and then does not answer as a DICOM server."
+    return Trouble(ServerError(problem, "Check the port, both application entities and whether it wants TLS."))
