@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from VQBEGALLib.cli.parser import build_parser
-from VQBEGALLib.cli.terminal import JsonOutput, Output, TextOutput
+from VQBEGALLib.cli.terminal import JsonOutput, Output, Result, TextOutput
 from VQBEGALLib.errors import (
     CancelledError,
     MissingDependencyError,
@@ -47,8 +47,9 @@ def _run(options: argparse.Namespace, output: Output) -> int:
     reporter = Reporter(output.listen, cancel_file=options.cancel_file, owner=options.owner)
     try:
         reporter.check_cancelled()
-        output.result(_command(options)(options, reporter))
-        return 0
+        result: Result = _command(options)(options, reporter)
+        output.result(result)
+        return result.code
     except BrokenPipeError:
         raise
     except Exception as error:
@@ -99,9 +100,8 @@ def _command(options: argparse.Namespace) -> Any:
                 "PyTorch (torch) is not installed, or cannot be loaded.",
                 "Run: python -m pip install torch",
             ) from error
-    from VQBEGALLib.cli import commands
-
-    return getattr(commands, options.command)
+    module = importlib.import_module(f"VQBEGALLib.cli.{options.module}")
+    return getattr(module, options.command)
 
 
 def _let_streams_write_any_name() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from VQBEGALLib.cli import checks, tables
 from VQBEGALLib.cli.terminal import Result
 from VQBEGALLib.config import parse_assignments, preset
+from VQBEGALLib.delivery import remember_sources
 from VQBEGALLib.errors import StudyError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.slices import SliceFrame
@@ -35,14 +36,17 @@ def phantom(options: argparse.Namespace, reporter: Reporter) -> Result:
 def study_create(options: argparse.Namespace, reporter: Reporter) -> Result:
     """Create a study."""
     changes = {"seed": str(options.seed), **parse_assignments(options.assignments)}
-    study = Study.create(options.study, preset(options.preset, changes), checks.subjects(options), reporter=reporter)
+    subjects = checks.subjects(options)
+    study = Study.create(options.study, preset(options.preset, changes), subjects, reporter=reporter)
+    remember_sources(study, subjects)
     return tables.status(study)
 
 
 def study_add(options: argparse.Namespace, reporter: Reporter) -> Result:
     """Add cases to a study."""
-    study = Study.open(options.study)
-    study.add_subjects(checks.subjects(options), reporter=reporter)
+    study, subjects = Study.open(options.study), checks.subjects(options)
+    study.add_subjects(subjects, reporter=reporter)
+    remember_sources(study, subjects)
     return tables.status(study)
 
 

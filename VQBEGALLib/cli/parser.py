@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from VQBEGALLib import __version__
+from VQBEGALLib.cli import exchange_parser
 from VQBEGALLib.config import METHODS, PRESETS
 from VQBEGALLib.study.records import SPLITS
 
@@ -37,6 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     _study(commands)
     _rounds(commands)
     _use(commands)
+    exchange_parser.add_commands(commands, _add)
     _look(commands)
     return parser
 
@@ -48,12 +50,13 @@ def _add(
     text: str,
     *,
     computes: bool = False,
+    module: str = "commands",
 ) -> argparse.ArgumentParser:
     """Add a command with the options that all share."""
     parser = commands.add_parser(
         name, help=text, description=text, formatter_class=argparse.RawDescriptionHelpFormatter, epilog=EPILOG
     )
-    parser.set_defaults(command=command)
+    parser.set_defaults(command=command, module=module)
     shared = parser.add_argument_group("running")
     shared.add_argument(
         "--events",

@@ -13,10 +13,11 @@ from VQBEGALLib.events import Event, json_lines
 
 @dataclass(frozen=True)
 class Result:
-    """What a command found: JSON-ready data, and the same as text for a person."""
+    """What a command found: JSON-ready data, the same as text for a person, and the exit code."""
 
     data: Mapping[str, Any]
     text: str = ""
+    code: int = 0
 
 
 class Output(Protocol):
