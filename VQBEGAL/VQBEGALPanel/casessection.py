@@ -15,11 +15,13 @@ from slicer.i18n import tr as _
 from VQBEGALLib.errors import InputError
 from VQBEGALLib.slices import SliceFrame
 from VQBEGALLib.study.labelstore import read_index
+from VQBEGALPanel import dicomsource
 from VQBEGALPanel.exporting import export_segment, export_volume
 from VQBEGALPanel.sections import Gate, attempt, choose, fill, fill_table, selected_row, set_up_table
 
 if TYPE_CHECKING:
     from VQBEGALLib.study.records import Subject
+    from VQBEGALPanel.jobs import Outcome
     from VQBEGALPanel.session import Session
 
 
@@ -37,10 +39,9 @@ class CasesSection:
         self._names: list[str] = []
         self._updating = False
         set_up_table(ui.casesTable, [_("Case"), _("CT"), _("MR"), _("Annotated"), _("Prediction"), _("Serves")])
-        splits = [(_("training"), "train"), (_("validation"), "validation"), (_("test"), "test")]
-        self._words = {value: text for text, value in splits}
+        self._words = {value: text for text, value in splits()}
         for combo in (ui.newSplit, ui.caseSplit):
-            fill(combo, splits)
+            fill(combo, splits())
         for selector in (ui.ctVolume, ui.mrVolume):
             selector.connect("currentNodeChanged(vtkMRMLNode*)", lambda _node: self._gate_adding())
         ui.casesTable.connect("itemSelectionChanged()", self._selection_changed)
@@ -74,7 +75,7 @@ class CasesSection:
     def add(self) -> None:
         """Copy the volumes that are selected in the scene into the study."""
         ui, session = self._ui, self._session
-        name = ui.caseName.text.strip() or self._free_name()
+        name = ui.caseName.text.strip() or self.free_name()
         if name in self._names:
             raise InputError(_("There is already a case {name}.").format(name=name), _("Give this one another name."))
         modality = session.scene.modality("primary")
@@ -90,6 +91,7 @@ class CasesSection:
                     path = folder / f"{session.scene.modality(key)}.nrrd"
                     export_volume(node, path)
                     row[key] = str(path)
+                    row |= self._images_of(key, node, folder)
             if reference is not None and primary is not None:
                 export_segment(reference, session.study.config.organ, primary, folder / "labels.nrrd")
                 row["primary_labels"] = str(folder / "labels.nrrd")
@@ -102,7 +104,24 @@ class CasesSection:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         ui.caseName.text = ""
-        session.add_cases(["--table", str(table)], temporary=folder)
+        session.add_cases(["--table", str(table)], temporary=folder, then=self._added)
+
+    def _images_of(self, key: str, node: slicer.vtkMRMLScalarVolumeNode, folder: Path) -> dict[str, str]:
+        """Return the table's entry for the DICOM images that a volume was loaded from, where they are known."""
+        files, reason = dicomsource.of_node(node)
+        if reason:
+            self._session.say(reason)
+        if not files:
+            return {}
+        target = folder / f"{key}-images.txt"
+        dicomsource.write_list(files, target)
+        return {f"{key}_source": str(target)}
+
+    def _added(self, outcome: Outcome) -> None:
+        """Empty the selectors, so that a second click does not add the volumes again."""
+        if outcome.result is not None:
+            for selector in (self._ui.ctVolume, self._ui.mrVolume, self._ui.referenceSegmentation):
+                selector.setCurrentNode(None)
 
     def add_folders(self) -> None:
         """Copy many cases into the study."""
@@ -133,6 +152,7 @@ class CasesSection:
         self._gate_adding()
         dicom = "" if hasattr(slicer.modules, "dicom") else _("This application has no DICOM module.")
         self._gate.set(self._ui.openDicom, dicom)
+        self._gate.set(self._ui.fromPacs, self._session.reasons.exporting(dicom=True))
 
     def _row(self, subject: Subject, predictions: dict) -> list[str]:
         study = self._session.study
@@ -155,7 +175,7 @@ class CasesSection:
     def _selection_changed(self) -> None:
         ui, name = self._ui, self.selected()
         nothing = "" if name else _("Select a case in the table first.")
-        against = nothing or self._session.reasons.cases()
+        against = nothing or self._session.reasons.cases() or self._session.study.in_use(name)
         self._gate.set(ui.showCase, nothing)
         self._gate.set(ui.removeCase, against)
         self._gate.set(ui.caseSplit, against)
@@ -184,12 +204,18 @@ class CasesSection:
                 )
             elif ui.ctVolume.currentNode() is ui.mrVolume.currentNode():
                 reason = _("CT and MR are the same volume.")
-            ui.caseName.placeholderText = self._free_name()
+            ui.caseName.placeholderText = self.free_name()
         self._gate.set(ui.addCase, reason)
         self._gate.set(ui.addFolders, against)
 
-    def _free_name(self) -> str:
+    def free_name(self) -> str:
+        """Return the first of P01, P02, … that no case has."""
         number = 1
         while f"P{number:02d}" in self._names:
             number += 1
         return f"P{number:02d}"
+
+
+def splits() -> list[tuple[str, str]]:
+    """Return what a case can serve: text and value."""
+    return [(_("training"), "train"), (_("validation"), "validation"), (_("test"), "test")]

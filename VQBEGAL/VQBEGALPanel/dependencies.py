@@ -1,4 +1,4 @@
-"""What the training needs beyond the application, and its installation at first use."""
+"""What training and export need beyond the application, and its installation at first use."""
 
 from __future__ import annotations
 
@@ -16,20 +16,28 @@ from VQBEGALPanel.paths import resource
 
 TORCH = "torch>=2.2"
 
-SHIPPED = ("SimpleITK", "scipy", "pydicom", "tqdm")
+TRAINING, EXPORT = "requirements.txt", "requirements-pacs.txt"
+"""Lists of packages in the module's resources: for all work with a study, and for DICOM objects and servers."""
+
+SHIPPED = ("SimpleITK", "scipy", "pydicom", "tqdm", "requests", "dicomweb-client")
 """Packages that the application may bring itself: an older one than asked for is used, as replacing it under the
 application could break the application."""
 
 
-def requirements() -> list[str]:
-    """Return the packages of requirements.txt, as ``name>=version``."""
-    lines = resource("requirements.txt").read_text(encoding="utf-8").splitlines()
+def requirements(name: str) -> list[str]:
+    """Return the packages of a list, as ``name>=version``."""
+    lines = resource(name).read_text(encoding="utf-8").splitlines()
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
 
 def missing() -> list[str]:
-    """Return the requirements that are not installed or too old; imports none of them."""
-    return [item for item in (*requirements(), TORCH) if not _installed(item)]
+    """Return what training needs and is not installed or too old; imports none of it."""
+    return [item for item in (*requirements(TRAINING), TORCH) if not _installed(item)]
+
+
+def missing_for_export() -> list[str]:
+    """Return what DICOM objects and servers need and is not installed or too old; imports none of it."""
+    return [item for item in requirements(EXPORT) if not _installed(item)]
 
 
 def _installed(requirement: str) -> bool:
@@ -50,7 +58,7 @@ class InstallError(Exception):
 
 
 def install(say: Callable[[str], None]) -> None:
-    """Install what is missing; PyTorch through its extension. To be called when a person asks for it.
+    """Install what training needs; PyTorch through its extension. To be called when a person asks for it.
 
     Args:
         say: told of each step.
@@ -61,13 +69,23 @@ def install(say: Callable[[str], None]) -> None:
     wanted = missing()
     others = [item for item in wanted if item != TORCH]
     if others:
-        say(_("Installing {packages}…").format(packages=", ".join(others)))
-        _pip(others)
+        _pip(others, TRAINING, say)
     if TORCH in wanted:
         say(_("Installing PyTorch; this downloads up to 2.5 GB…"))
         _install_torch()
+    _check(missing)
+
+
+def install_for_export(say: Callable[[str], None]) -> None:
+    """Install what DICOM objects and servers need; arguments and errors as :func:`install`."""
+    if wanted := missing_for_export():
+        _pip(wanted, EXPORT, say)
+    _check(missing_for_export)
+
+
+def _check(look: Callable[[], list[str]]) -> None:
     importlib.invalidate_caches()
-    if left := missing():
+    if left := look():
         raise InstallError(
             _("{packages} could not be installed. Look at the application's log, and try again.").format(
                 packages=", ".join(left)
@@ -75,7 +93,8 @@ def install(say: Callable[[str], None]) -> None:
         )
 
 
-def _pip(packages: list[str]) -> None:
+def _pip(packages: list[str], name: str, say: Callable[[str], None]) -> None:
+    say(_("Installing {packages}…").format(packages=", ".join(packages)))
     try:
         packaging = importlib.import_module("slicer.packaging")
     except ImportError:  # before 5.11
@@ -86,7 +105,7 @@ def _pip(packages: list[str]) -> None:
                 _("The installation failed ({error}). Check the network connection and try again.").format(error=error)
             ) from error
         return
-    packaging.pip_ensure(packaging.load_requirements(resource("requirements.txt")), requester="VQBEGAL")
+    packaging.pip_ensure(packaging.load_requirements(resource(name)), requester="VQBEGAL")
 
 
 def _install_torch() -> None:

@@ -10,9 +10,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -64,11 +64,14 @@ class Job:
         arguments: of the command, without the shared options.
         on_event: called in the application's thread with each event.
         on_end: called once, after the last event.
+        told: what the process reads from its standard input, as JSON: passwords and patient IDs, which must appear
+            neither in the list of processes nor in a file. It is forgotten once the process has it.
     """
 
     arguments: Sequence[str]
     on_event: Callable[[Event], None]
     on_end: Callable[[Outcome], None]
+    told: Mapping[str, Any] | None = field(default=None, repr=False)
     cancelled: bool = False
 
     def start(self) -> None:
@@ -85,14 +88,23 @@ class Job:
         shared = ["--events", "json", "--cancel-file", str(self._cancel_file), "--owner", str(owner())]
         command = [str(python()), "-m", "VQBEGALLib.cli", *self.arguments, *shared]
         with (self._folder / "events").open("wb") as out, (self._folder / "errors").open("wb") as errors:
+            given = subprocess.DEVNULL if self.told is None else subprocess.PIPE
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=errors, env=_environment(), **_apart()
+                command, stdin=given, stdout=out, stderr=errors, env=_environment(), **_apart()
             )
+        self._tell()
         self._events = (self._folder / "events").open("rb")
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL)
         self._timer.connect("timeout()", self._poll)
         self._timer.start()
+
+    def _tell(self) -> None:
+        """Write to the process's standard input, once; it is less than a pipe holds, so that nothing waits."""
+        if self._process.stdin is not None:
+            with suppress(OSError), self._process.stdin as stream:  # the process has ended: its last words tell why
+                stream.write(json.dumps(self.told).encode("utf-8"))
+        self.told = None
 
     @property
     def pid(self) -> int:

@@ -12,14 +12,18 @@ from slicer.util import VTKObservationMixin
 from VQBEGALLib.errors import VQBEGALError
 from VQBEGALPanel import dependencies
 from VQBEGALPanel.annotating import Annotating
-from VQBEGALPanel.casessection import CasesSection
+from VQBEGALPanel.casessection import CasesSection, splits
 from VQBEGALPanel.caseviewer import CaseViewer
+from VQBEGALPanel.exportsection import ExportSection
+from VQBEGALPanel.pacsdialog import FromPacsDialog
 from VQBEGALPanel.parameters import Parameters
 from VQBEGALPanel.paths import resource
 from VQBEGALPanel.plots import Clicks
 from VQBEGALPanel.resultssection import ResultsSection
 from VQBEGALPanel.roundsection import RoundSection
 from VQBEGALPanel.sections import Gate, attempt
+from VQBEGALPanel.servers import Servers
+from VQBEGALPanel.serversdialog import ServersDialog
 from VQBEGALPanel.session import Session
 from VQBEGALPanel.slicessection import SlicesSection
 from VQBEGALPanel.studysection import StudySection
@@ -63,7 +67,20 @@ class Panel(VTKObservationMixin):
         self.rounds = RoundSection(ui, session, gate, annotating)
         self.slices = SlicesSection(ui, session, gate, annotating, viewer, self._shown)
         self.results = ResultsSection(ui, session, gate, annotating, viewer)
-        self._sections = (self.study, self.cases, self.rounds, self.slices, self.results)
+        servers = Servers(self._changed)
+        self.servers_dialog = ServersDialog(session, servers)
+        self.export = ExportSection(ui, session, gate, servers, self.servers_dialog)
+        self.pacs_dialog = FromPacsDialog(session, servers, self.servers_dialog, self.cases.free_name, splits())
+        ui.fromPacs.connect("clicked()", attempt(self.pacs_dialog.show))
+        self._sections = (
+            self.study,
+            self.cases,
+            self.rounds,
+            self.slices,
+            self.results,
+            self.export,
+            self.pacs_dialog,
+        )
         self._clicks = Clicks(attempt(self.slices.select_slice))
         viewer.plotted = self._clicks.follow
         for name in SELECTORS:
@@ -97,7 +114,7 @@ class Panel(VTKObservationMixin):
         self.ui.editor.updateEffectList()
         self.ui.editor.installKeyboardShortcuts()
         self.ui.editor.updateWidgetFromMRML()
-        self.session.missing = dependencies.missing()
+        self.session.look_for_packages()
         self.slices.check()
         self._changed()
         self._restore()
@@ -123,6 +140,10 @@ class Panel(VTKObservationMixin):
         editor.setMRMLScene(None)  # an editor that holds the scene crashes the application when it quits
         self.root.setMRMLScene(None)
         self._clicks.stop()
+        self.export.stop()
+        self.pacs_dialog.close()
+        self.servers_dialog.close()
+        self.session.errands.stop()
         self.session.close()
         self.viewer.views.forget()
 
@@ -219,7 +240,8 @@ class Panel(VTKObservationMixin):
 
     def _progressed(self) -> None:
         if self._sections:
-            self.rounds.update_progress()
+            for section in (self.rounds, self.export, self.pacs_dialog):
+                section.update_progress()
 
     def _changed(self) -> None:
         """Show the session as it is now."""
@@ -276,5 +298,5 @@ class Panel(VTKObservationMixin):
             dependencies.install(lambda text: slicer.util.showStatusMessage(text))
         except dependencies.InstallError as error:
             slicer.util.errorDisplay(str(error))
-        self.session.missing = dependencies.missing()
+        self.session.look_for_packages()
         self._changed()

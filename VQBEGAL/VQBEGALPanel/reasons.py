@@ -80,6 +80,15 @@ class Reasons:
             return reason
         return "" if any(item.trained for item in self._session.rounds()) else _("No network is trained yet.")
 
+    def exporting(self, *, dicom: bool) -> str:
+        """Return why nothing can be exported or sent, empty where it can; a DICOM object needs more packages."""
+        return self.cases() or (self.servers() if dicom else "")
+
+    def servers(self) -> str:
+        """Return why no DICOM object can be made and no server asked, empty where it can."""
+        lacking = self._session.missing_for_export
+        return _("Install what is missing first: {packages}.").format(packages=", ".join(lacking)) if lacking else ""
+
     def _busy(self) -> str:
         return (
             ""

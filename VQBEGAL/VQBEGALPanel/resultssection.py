@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 from VQBEGALLib.slices import SliceFrame
 from VQBEGALPanel.highlight import RESULTS
 from VQBEGALPanel.plots import show_learning_curve, strip
-from VQBEGALPanel.sections import Gate, attempt
+from VQBEGALPanel.sections import Gate, attempt, fill_names
 
 if TYPE_CHECKING:
     from VQBEGALPanel.annotating import Annotating
@@ -75,12 +75,8 @@ class ResultsSection:
         ui, study = self._ui, self._session.study
         cases = [] if study is None else [subject.name for subject in study.cases()]
         if cases != self._cases:
-            self._cases, keep = cases, self.case()
-            blocked = ui.resultCase.blockSignals(True)
-            ui.resultCase.clear()
-            ui.resultCase.addItems(cases)
-            ui.resultCase.setCurrentIndex(max(cases.index(keep) if keep in cases else 0, 0) if cases else -1)
-            ui.resultCase.blockSignals(blocked)
+            self._cases = cases
+            fill_names(ui.resultCase, cases)
         validation, proposals = ([], []) if study is None else self._annotating.curve()
         ui.resultText.text = _figures(validation, proposals)
         ui.advice.text = self._session.advice

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import slicer
 from slicer.i18n import tr as _
 
-from VQBEGALPanel.estimate import duration
-from VQBEGALPanel.sections import Gate, attempt
+from VQBEGALPanel.sections import Gate, attempt, show_progress
 
 if TYPE_CHECKING:
     from VQBEGALPanel.annotating import Annotating
@@ -91,36 +90,4 @@ class RoundSection:
         for line in self._session.log[self._logged :]:
             ui.log.appendPlainText(line)
         self._logged = len(self._session.log)
-        if work is None:  # the bar stays, so that no button moves under the mouse when a job ends
-            ui.progress.maximum, ui.progress.value = 1, 0
-            ui.progressText.text = ""
-            return
-        progress = work.progress
-        ui.progress.maximum = progress.total  # 0 shows a bar that only moves
-        ui.progress.value = progress.done
-        ui.progressText.text = self._progress_text()
-
-    def _progress_text(self) -> str:
-        work = self._session.work
-        if work.job.cancelled:
-            return _("{what}: cancelling…").format(what=work.what)
-        progress = work.progress
-        if not progress.stage:
-            return _("{what}: starting…").format(what=work.what)
-        text = _("{what}: {stage}, {done} of {total}").format(
-            what=work.what, stage=stage_words(progress.stage), done=progress.done, total=progress.total
-        )
-        left = progress.seconds_left
-        return text if left is None else text + _(", about {time} left").format(time=duration(left))
-
-
-def stage_words(stage: str) -> str:
-    """Return what a stage of a job is called in the panel."""
-    known = {
-        "slices": _("preparing slices"),
-        "train": _("training"),
-        "score": _("scoring slices"),
-        "segment": _("segmenting"),
-        "estimate": _("measuring"),
-    }
-    return known.get(stage, stage)
+        show_progress(work, ui.progress, ui.progressText)

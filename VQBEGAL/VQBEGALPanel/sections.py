@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import qt
 import slicer
 from slicer.i18n import tr as _
 
 from VQBEGALLib.errors import VQBEGALError
+from VQBEGALPanel.estimate import duration
+
+if TYPE_CHECKING:
+    from VQBEGALPanel.work import Work
 
 
 class Gate:
@@ -52,6 +56,16 @@ def fill(combo: qt.QComboBox, items: Sequence[tuple[str, str]]) -> None:
         combo.addItem(text, value)
 
 
+def fill_names(combo: qt.QComboBox, names: Sequence[str]) -> None:
+    """Give a combo box names to choose from; the chosen one stays where it is still there."""
+    keep = combo.currentText
+    blocked = combo.blockSignals(True)
+    combo.clear()
+    combo.addItems(list(names))
+    combo.setCurrentIndex(max(list(names).index(keep) if keep in names else 0, 0) if names else -1)
+    combo.blockSignals(blocked)
+
+
 def choose(combo: qt.QComboBox, value: str) -> None:
     """Select the choice with a value, where there is one."""
     index = combo.findData(value)
@@ -88,3 +102,42 @@ def selected_row(table: qt.QTableWidget) -> int:
     """Return the selected row, -1 without one."""
     rows = table.selectionModel().selectedRows()
     return rows[0].row() if rows else -1
+
+
+def show_progress(work: Work | None, bar: qt.QProgressBar, label: qt.QLabel) -> None:
+    """Show a job's progress; the bar stays without a job, so that no button moves under the mouse when one ends."""
+    if work is None:
+        bar.maximum, bar.value = 1, 0
+        label.text = ""
+        return
+    bar.maximum, bar.value = work.progress.total, work.progress.done  # 0 shows a bar that only moves
+    label.text = _progress_text(work)
+
+
+def _progress_text(work: Work) -> str:
+    if work.job.cancelled:
+        return _("{what}: cancelling…").format(what=work.what)
+    progress = work.progress
+    if not progress.stage:
+        return _("{what}: starting…").format(what=work.what)
+    text = _("{what}: {stage}, {done} of {total}").format(
+        what=work.what, stage=stage_words(progress.stage), done=progress.done, total=progress.total
+    )
+    left = progress.seconds_left
+    return text if left is None else text + _(", about {time} left").format(time=duration(left))
+
+
+def stage_words(stage: str) -> str:
+    """Return what a stage of a job is called in the panel."""
+    known = {
+        "slices": _("preparing slices"),
+        "train": _("training"),
+        "score": _("scoring slices"),
+        "segment": _("segmenting"),
+        "estimate": _("measuring"),
+        "import": _("copying"),
+        "export": _("writing"),
+        "send": _("sending"),
+        "retrieve": _("downloading"),
+    }
+    return known.get(stage, stage)

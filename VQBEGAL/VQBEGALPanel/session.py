@@ -7,10 +7,8 @@ writing, so that a second application is told; a job gets it for as long as it r
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,39 +23,7 @@ from VQBEGALPanel.estimate import Estimate
 from VQBEGALPanel.jobs import Event, Job, Outcome, threads
 from VQBEGALPanel.reasons import Reasons
 from VQBEGALPanel.scene import Scene
-
-
-@dataclass
-class Progress:
-    """Where the job stands, for a bar and a line of text."""
-
-    stage: str = ""
-    done: int = 0
-    total: int = 0
-    seconds_left: float | None = None
-
-
-@dataclass
-class Work:
-    """A job that is going on.
-
-    Args:
-        what: for the status line, for example ``Training``.
-        job: its process.
-        then: called with the outcome once the study is held again.
-        temporary: folder that goes when the job has ended; its name is not shown to a person.
-    """
-
-    what: str
-    job: Job
-    then: Callable[[Outcome], None]
-    temporary: Path | None = None
-    progress: Progress = field(default_factory=Progress)
-
-    def tidy(self) -> None:
-        """Delete the temporary folder."""
-        if self.temporary is not None:
-            shutil.rmtree(self.temporary, ignore_errors=True)
+from VQBEGALPanel.work import Errands, Work, log_line
 
 
 class Session:
@@ -87,10 +53,15 @@ class Session:
         self.advice = ""
         self.strategy = "vq_begal"
         self.device = "auto"
-        self.missing = dependencies.missing()
+        self.errands = Errands()
+        self.look_for_packages()
         self.reasons = Reasons(self)
         self._hold = ExitStack()
         self._read: dict[str, Any] = {}
+
+    def look_for_packages(self) -> None:
+        """See which packages are not installed: those of the training, and those of DICOM and PACS."""
+        self.missing, self.missing_for_export = dependencies.missing(), dependencies.missing_for_export()
 
     def refresh(self) -> None:
         """Forget what has been read of the study, and tell that something changed."""
@@ -198,15 +169,22 @@ class Session:
 
     # Jobs
 
-    def add_cases(self, source: Sequence[str], *, temporary: Path | None = None) -> None:
+    def add_cases(
+        self,
+        source: Sequence[str],
+        *,
+        temporary: Path | None = None,
+        then: Callable[[Outcome], None] = lambda _outcome: None,
+    ) -> None:
         """Copy cases into the study in the background.
 
         Args:
             source: options of ``vqbegal study add``.
             temporary: folder that the files were written to for this; it is deleted at the end.
+            then: called with the outcome.
         """
         folder = str(self._open_study().folder)
-        self._start(_("Adding cases"), ["study", "add", folder, *source], lambda _outcome: None, temporary)
+        self.start(_("Adding cases"), ["study", "add", folder, *source], then, temporary=temporary)
 
     def next_round(self, *, only_train: bool = False) -> None:
         """Train where there are labels, then score and select; a long run asks first."""
@@ -224,7 +202,7 @@ class Session:
         ):
             return
         options = ["--only-train"] if only_train else ["--strategy", self.strategy]
-        self._start(_("Next round"), self._command("advance", *options), self._advanced)
+        self.start(_("Next round"), self._command("advance", *options), self._advanced)
 
     def _advanced(self, outcome: Outcome) -> None:
         if outcome.result is not None:
@@ -232,7 +210,7 @@ class Session:
 
     def segment(self, cases: Sequence[str]) -> None:
         """Apply the newest network to cases; to all without any."""
-        self._start(_("Segmenting"), self._command("segment", *cases), lambda outcome: None)
+        self.start(_("Segmenting"), self._command("segment", *cases), lambda outcome: None)
 
     def measure(self, go_on: Callable[[], None] = lambda: None) -> None:
         """Estimate time and memory of the next round, then go on where that was not cancelled."""
@@ -242,7 +220,7 @@ class Session:
                 self.estimate = Estimate.of(outcome.result)
                 go_on()
 
-        self._start(_("Estimating"), self._command("estimate"), then)
+        self.start(_("Estimating"), self._command("estimate"), then)
 
     def cancel(self) -> None:
         """Ask the job to stop; what is finished is kept."""
@@ -253,11 +231,26 @@ class Session:
     def _command(self, name: str, *options: str) -> list[str]:
         return [name, str(self._open_study().folder), *options, "--device", self.device, "--threads", str(threads())]
 
-    def _start(
-        self, what: str, arguments: list[str], then: Callable[[Outcome], None], temporary: Path | None = None
+    def start(
+        self,
+        what: str,
+        arguments: Sequence[str],
+        then: Callable[[Outcome], None],
+        *,
+        temporary: Path | None = None,
+        told: Mapping[str, Any] | None = None,
     ) -> None:
+        """Start a job that works on the open study.
+
+        Args:
+            what: for the status line, for example ``Training``.
+            arguments: of the command.
+            then: called with the outcome once the study is held again.
+            temporary: folder that goes when the job has ended.
+            told: what the process reads from its standard input.
+        """
         self._hold.close()
-        self.work = Work(what, Job(arguments, self._event, self._ended), then, temporary)
+        self.work = Work(what, Job(arguments, self._event, self._ended, told), then, temporary)
         self.log.append(f"— {what}")
         try:
             self.work.job.start()
@@ -274,7 +267,7 @@ class Session:
             progress.stage = str(event["stage"])
             progress.done, progress.total = int(event["done"]), int(event["total"])
             progress.seconds_left = event.get("seconds_left")
-        if line := _line(event):
+        if line := log_line(event):
             self.log.append(line)
         self._progressed()
 
@@ -288,7 +281,7 @@ class Session:
             self.log.append(f"{work.what}: {told}")
             work.then(outcome)
         if outcome.problem:
-            self.missing = dependencies.missing()
+            self.look_for_packages()
         self.refresh()
         if outcome.problem:
             told = f"{outcome.problem} {outcome.remedy}".strip()
@@ -303,16 +296,3 @@ class Session:
             self._failed(str(error))
             return False
         return True
-
-
-def _line(event: Event) -> str:
-    """Return what the log says of an event, empty where it says nothing."""
-    kind = event.get("event")
-    if kind in ("message", "warning", "device"):
-        return str(event.get("text") or event.get("name") or event.get("device") or "")
-    if kind == "stage":
-        return str(event["stage"])
-    if kind == "round":
-        dice = (event.get("dice") or {}).get("mean")
-        return "" if dice is None else _("Validation Dice {dice:.3f}").format(dice=dice)
-    return ""

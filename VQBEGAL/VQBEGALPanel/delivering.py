@@ -1,0 +1,227 @@
+"""What is exported and where to: the commands that the Export section starts."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from slicer.i18n import tr as _
+
+from VQBEGALLib import delivery
+from VQBEGALLib.delivery.results import METHOD
+from VQBEGALLib.export.codes import coded
+from VQBEGALLib.export.segmentation import ANATOMICAL_STRUCTURE, Method, Segment
+from VQBEGALLib.volumes.writing import write_volume
+from VQBEGALPanel import dicomsource, scenesegments
+from VQBEGALPanel.organs import organ
+
+if TYPE_CHECKING:
+    import slicer
+
+    from VQBEGALLib.pacs.server import Server
+    from VQBEGALPanel.jobs import Outcome
+    from VQBEGALPanel.servers import Servers
+    from VQBEGALPanel.session import Session
+
+SCENE = "scene"
+"""Choice of a segmentation of the scene, beside those that the study holds."""
+
+ENDINGS = {
+    "nifti": ".nii.gz",
+    "nrrd": ".seg.nrrd",
+    "metaimage": ".mha",
+    "seg": "-seg.dcm",
+    "seg-labelmap": "-seg-labelmap.dcm",
+    "rtstruct": "-rtstruct.dcm",
+    "sc": "-images",
+}
+"""End of a file's name by format; the last is a folder."""
+
+FILES = ("nifti", "nrrd", "metaimage")
+"""Formats that no PACS takes and that need no DICOM images."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is exported.
+
+    Args:
+        case: its name.
+        what: ``prediction``, ``annotation``, ``corrected``, or :data:`SCENE`.
+        format: a key of :data:`ENDINGS`.
+        node: segmentation of the scene, for :data:`SCENE`.
+        source: folder of the DICOM images, where a person named one.
+        creator: the clinician's name; empty where she does not want it.
+        sending: to a server, which can be asked for what is not on this computer.
+    """
+
+    case: str
+    what: str
+    format: str
+    node: slicer.vtkMRMLSegmentationNode | None = None
+    source: Path | None = None
+    creator: str = ""
+    sending: bool = False
+
+    @property
+    def is_dicom(self) -> bool:
+        """Whether a DICOM object is made."""
+        return self.format not in FILES
+
+    @property
+    def file_name(self) -> str:
+        """Name of the file or folder that is suggested."""
+        return f"{self.case}-{self.what}{ENDINGS[self.format]}"
+
+
+def format_words() -> dict[str, tuple[str, str]]:
+    """Return the formats with their names and what they are for."""
+    return {
+        "nifti": (_("NIfTI (.nii.gz)"), _("For research software; holds the voxels, no names and no colours.")),
+        "nrrd": (_("NRRD (.seg.nrrd)"), _("For 3D Slicer; keeps names, colours and codes.")),
+        "metaimage": (_("MetaImage (.mha)"), _("For ITK-based software; holds the voxels.")),
+        "seg": (_("DICOM SEG"), _("For the PACS: belongs to the patient's study and lies over its images.")),
+        "seg-labelmap": (
+            _("DICOM SEG (labelmap)"),
+            _("The newer, smaller kind of DICOM SEG; few viewers and servers know it yet."),
+        ),
+        "rtstruct": (_("RTSTRUCT"), _("Contours for radiotherapy planning and for viewers without DICOM SEG.")),
+        "sc": (
+            _("Secondary capture (images)"),
+            _("The images with the contours burned in, clearly marked; every viewer shows them. Not for measuring."),
+        ),
+    }
+
+
+class Delivering:
+    """Starts the jobs that write and send.
+
+    Args:
+        session: with the open study.
+        servers: known servers with their passwords.
+    """
+
+    def __init__(self, session: Session, servers: Servers) -> None:
+        self._session, self._servers = session, servers
+
+    def save(self, choice: Choice, path: Path, then: Callable[[Outcome], None]) -> None:
+        """Write a file, in the background.
+
+        Raises:
+            VQBEGALError: the segmentation of the scene cannot be used.
+        """
+        self._start(_("Export"), "export", choice, ["-o", str(path)], {}, then)
+
+    def send(self, choice: Choice, server: Server, then: Callable[[Outcome], None]) -> None:
+        """Make an object and send it, in the background; errors as :meth:`save`."""
+        self._start(_("Sending"), "push", choice, [], self._servers.told(server), then)
+
+    def send_again(self, server: Server, then: Callable[[Outcome], None]) -> None:
+        """Send what waits for a server, in the background."""
+        folder = str(self._session.study.folder)
+        self._session.start(_("Sending"), ["push", folder, "--stdin"], then, told=self._servers.told(server))
+
+    def remove(self, item: str, then: Callable[[Outcome], None]) -> None:
+        """Take an object out of the queue; it is not sent."""
+        self._session.start(_("Removing"), ["queue", str(self._session.study.folder), "--remove", item], then)
+
+    def _start(
+        self,
+        what: str,
+        command: str,
+        choice: Choice,
+        options: Sequence[str],
+        told: dict[str, Any],
+        then: Callable[[Outcome], None],
+    ) -> None:
+        folder = Path(tempfile.mkdtemp(prefix="vqbegal-export-"))
+        try:
+            chosen = self._options(choice, folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        study = str(self._session.study.folder)
+        arguments = [command, study, choice.case, "--format", choice.format, *chosen, *options, "--stdin"]
+        told = {**told, "creator": choice.creator} if choice.creator else told
+        self._session.start(what, arguments, then, temporary=folder, told=told)
+
+    def _options(self, choice: Choice, folder: Path) -> list[str]:
+        """Write what the command reads into a folder, and return its options."""
+        wanted, _overlap = self.wanted(choice)
+        options = ["--what", choice.what] if choice.what != SCENE else []
+        if wanted.labelmap is not None:
+            write_volume(folder / "labelmap.nii", wanted.labelmap)
+            options += ["--labelmap", str(folder / "labelmap.nii")]
+        if wanted.segments:
+            (folder / "segments.json").write_text(json.dumps(to_json(wanted.segments)), encoding="utf-8")
+            options += ["--segments", str(folder / "segments.json")]
+        if choice.is_dicom and choice.source is not None:
+            options += ["--source", str(choice.source)]
+        elif files := self._known_images(choice):
+            dicomsource.write_list(files, folder / "images.txt")
+            options += ["--source", str(folder / "images.txt")]
+        return options
+
+    def wanted(self, choice: Choice) -> tuple[delivery.Choice, int]:
+        """Return a choice as the library takes it, and how many voxels of it belong to several segments.
+
+        Raises:
+            VQBEGALError: the segmentation of the scene cannot be used.
+        """
+        study, overlap = self._session.study, 0
+        sources = [choice.source] if choice.is_dicom and choice.source is not None else []
+        options = {"case": choice.case, "format": choice.format, "creator": choice.creator}
+        options["sources"] = sources or _folders(self._known_images(choice))
+        if choice.what == SCENE:
+            found = scenesegments.of_node(self._session, choice.case, choice.node)
+            overlap = found.overlap
+            return delivery.Choice(labelmap=found.labelmap, segments=found.segments, **options), overlap
+        segments = organ_segments(study.config.organ, METHOD[choice.what])
+        return delivery.Choice(what=choice.what, segments=segments, **options), overlap
+
+    def _known_images(self, choice: Choice) -> list[Path]:
+        """Return the DICOM files of a case's primary image that the application's database has; often none."""
+        return dicomsource.of_record(self._session.study.subjects[choice.case].primary) if choice.is_dicom else []
+
+
+def organ_segments(name: str, method: Method) -> list[Segment]:
+    """Return the segment of a study's organ where only the application's terminology has a code for it."""
+    known = organ(name)
+    category, kind = scenesegments.codes(known.entry)
+    if coded(name) is not None or kind is None:
+        return []
+    color = tuple(round(part * 255) for part in known.color)
+    return [
+        Segment(
+            value=1,
+            name=known.name[:64],
+            color=color,
+            type=kind,
+            category=category or ANATOMICAL_STRUCTURE,
+            method=method,
+        )
+    ]
+
+
+def to_json(segments: Sequence[Segment]) -> list[dict[str, Any]]:
+    """Return segments as ``vqbegal export --segments`` reads them."""
+    return [
+        {
+            "value": item.value,
+            "name": item.name,
+            "color": list(item.color),
+            "type": None if item.type is None else vars(item.type),
+            "category": vars(item.category),
+            "method": item.method,
+        }
+        for item in segments
+    ]
+
+
+def _folders(files: Sequence[Path]) -> list[Path]:
+    return sorted({path.parent for path in files})
