@@ -52,7 +52,7 @@ def _choice(parser: argparse.ArgumentParser) -> None:
         "--what",
         choices=WHATS,
         default="prediction",
-        help="the network's newest prediction (default), the annotated slices alone, or the prediction corrected by them",
+        help="the newest prediction (default), the annotated slices alone, or the prediction corrected by them",
     )
     what.add_argument(
         "--labelmap", type=Path, metavar="FILE", help="instead: a labelmap on the grid of the case's primary volume"
@@ -147,7 +147,7 @@ def _server(commands: Commands[argparse.ArgumentParser], add: Add) -> None:
         metavar="ACTION", required=True, title="actions"
     )
     new = add(parts, "add", "server_add", "Remember a server, or change a remembered one.", module="exchange")
-    new.add_argument("name", metavar="NAME")
+    new.add_argument("name", metavar="NAME", help="what you call it")
     new.add_argument("url", metavar="URL", help="https://host/dicom-web, or dicoms://AET@host:port")
     new.add_argument("--user", default="", help="for Basic authentication")
     new.add_argument("--auth", choices=("none", "basic", "bearer"), help="default basic with --user, else none")
@@ -161,7 +161,7 @@ def _server(commands: Commands[argparse.ArgumentParser], add: Add) -> None:
     new.add_argument("--password-stdin", action="store_true", help="read it from standard input; else it is asked for")
     add(parts, "list", "server_list", "List the remembered servers.", module="exchange")
     gone = add(parts, "remove", "server_remove", "Forget a server and its password.", module="exchange")
-    gone.add_argument("name", metavar="NAME")
+    gone.add_argument("name", metavar="NAME", help="as `server list` prints it")
     test = add(parts, "test", "server_test", "See whether a server answers.", module="exchange")
     test.add_argument("server", nargs="?", metavar="NAME|URL", help=SERVER)
     _input(test.add_argument_group("server"))

@@ -3,39 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from VQBEGALLib.cli import main
 from VQBEGALLib.study import Study
 
-ROOT = Path(__file__).parents[3]
-
-
-@dataclass(frozen=True)
-class Told:
-    """How a command ended and what it wrote."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def events(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.out.splitlines()]
-
-
-Call = Callable[..., Told]
+if TYPE_CHECKING:
+    from Testing.conftest import Call
 
 
 @pytest.fixture(scope="session")
@@ -55,53 +34,6 @@ def create(study_settings: dict[str, object]) -> Callable[..., list[str]]:
         ]
 
     return arguments
-
-
-@pytest.fixture
-def call(capfd: pytest.CaptureFixture[str]) -> Call:
-    """Runs a command in this process."""
-
-    def run(*words: object) -> Told:
-        capfd.readouterr()
-        try:
-            code = main([str(word) for word in words])
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        out, err = capfd.readouterr()
-        return Told(code, out, err)
-
-    return run
-
-
-@pytest.fixture
-def start() -> Callable[..., subprocess.Popen[str]]:
-    """Starts a command as a process of its own."""
-
-    def begin(*words: object, **environment: str) -> subprocess.Popen[str]:
-        path = os.pathsep.join(filter(None, [environment.pop("PYTHONPATH", ""), str(ROOT)]))
-        return subprocess.Popen(
-            [sys.executable, "-m", "VQBEGALLib.cli", *map(str, words)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path, **environment},
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
-        )
-
-    return begin
-
-
-@pytest.fixture
-def command(start: Callable[..., subprocess.Popen[str]]) -> Call:
-    """Runs a command as a process of its own."""
-
-    def run(*words: object, **environment: str) -> Told:
-        with start(*words, **environment) as process:
-            out, err = process.communicate(timeout=120)
-        return Told(process.returncode, out, err)
-
-    return run
 
 
 @pytest.fixture(scope="session")
