@@ -1,0 +1,111 @@
+"""The queue in the study: an item is whole or not there, answers are kept, a kill at any instant loses nothing."""
+
+from __future__ import annotations
+
+import stat
+
+import pytest
+
+from VQBEGALLib.delivery import outbox
+from VQBEGALLib.errors import InputError, StorageError, StudyError
+from VQBEGALLib.pacs.connection import Instance
+from VQBEGALLib.storage import make_folder
+
+ABOUT = {"case": "P1", "what": "prediction", "format": "seg", "round": 0}
+
+
+def filled(count=3, size=10):
+    def fill(folder):
+        found = []
+        for number in range(1, count + 1):
+            path = folder / f"{number:05d}.dcm"
+            path.write_bytes(b"0" * size)
+            found.append(
+                Instance(
+                    path=path, sop_class_uid="1.2", sop_instance_uid=f"1.2.{number}", study_uid="1.3", series_uid="1.4"
+                )
+            )
+        return found
+
+    return fill
+
+
+def put(study, **options):
+    return outbox.put(study, filled(**options), about=ABOUT, server="A", address="https://a/dicom-web")
+
+
+def test_what_is_put_waits_with_its_files(tmp_path):
+    item = put(tmp_path)
+    (found,) = outbox.waiting(tmp_path)
+    assert found == item
+    assert [each.path.read_bytes() for each in found.left] == [b"0" * 10] * 3
+    assert not found.begun
+    assert stat.S_IMODE(found.instances[0].path.parent.stat().st_mode) == 0o700
+
+
+def test_answers_are_kept(tmp_path):
+    item = put(tmp_path)
+    outbox.begin(tmp_path, item)
+    outbox.note(tmp_path, item, "1.2.1")
+    outbox.note(tmp_path, item, "1.2.2", "refused")
+    found = outbox.read(tmp_path, item.id)
+    assert [each.sop_instance_uid for each in found.left] == ["1.2.2", "1.2.3"]
+    assert found.problems == {"1.2.2": "refused"}
+    assert found.last_problem == "refused"
+    assert found.begun
+    outbox.note(tmp_path, item, "1.2.2")
+    assert not outbox.read(tmp_path, item.id).problems
+
+
+def test_a_line_that_a_kill_tore_is_passed_over(tmp_path):
+    item = put(tmp_path)
+    outbox.note(tmp_path, item, "1.2.1")
+    with (tmp_path / "outbox" / item.id / "sent.jsonl").open("ab") as stream:
+        stream.write(b'{"uid": "1.2.')
+    assert len(outbox.read(tmp_path, item.id).left) == 2
+    outbox.note(tmp_path, item, "1.2.2")
+    assert len(outbox.read(tmp_path, item.id).left) == 1
+
+
+def test_a_kill_while_it_is_filled_leaves_nothing_that_waits(tmp_path):
+    make_folder(tmp_path / "outbox" / ".tmp-20260101T000000-00000000")
+    assert outbox.waiting(tmp_path) == []
+
+
+def test_a_full_disk_leaves_the_queue_as_it_was(tiny_disk):
+    put(tiny_disk)
+    with pytest.raises((StorageError, OSError)):
+        put(tiny_disk, size=200 << 10)
+    assert len(outbox.waiting(tiny_disk)) == 1
+    assert len(list((tiny_disk / "outbox").iterdir())) == 1
+
+
+def test_an_item_that_is_removed_is_gone(tmp_path):
+    item = put(tmp_path)
+    outbox.remove(tmp_path, item.id)
+    assert outbox.waiting(tmp_path) == []
+    assert list((tmp_path / "outbox").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["nothing", "../outside", ".."])
+def test_an_item_that_is_not_there_is_told(tmp_path, name):
+    put(tmp_path)
+    with pytest.raises((InputError, StudyError)):
+        outbox.remove(tmp_path, name)
+    assert len(outbox.waiting(tmp_path)) == 1
+
+
+def test_a_damaged_item_is_told_and_can_be_removed(tmp_path):
+    item = put(tmp_path)
+    (tmp_path / "outbox" / item.id / "item.json").write_text("{}")
+    with pytest.raises(StudyError, match="damaged"):
+        outbox.waiting(tmp_path)
+    outbox.remove(tmp_path, item.id)
+    assert outbox.waiting(tmp_path) == []
+
+
+def test_a_name_in_the_item_cannot_lead_out_of_it(tmp_path):
+    item = put(tmp_path)
+    path = tmp_path / "outbox" / item.id / "item.json"
+    path.write_text(path.read_text().replace("00001.dcm", "../../../etc/passwd"))
+    assert outbox.read(tmp_path, item.id).instances[0].path.parent == path.parent
