@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from Testing.dicom_series import PLANTED, PhantomSeries, phantom_series
+from Testing.pacs.fronts import Certificates
 from Testing.pacs.orthanc import Orthanc, missing, start_orthanc
+from VQBEGALLib.pacs import Instance
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +41,30 @@ def folder(tmp_path: Path) -> Path:
     path = tmp_path / "Mäppchen 1"
     path.mkdir()
     return path
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """An authority of our own, certificates of servers and of clients."""
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def patient(tmp_path_factory: pytest.TempPathFactory) -> PhantomSeries:
+    """A simulated person's CT and MR as DICOM files, with planted attributes."""
+    return phantom_series(tmp_path_factory.mktemp("patient"), size=48, slices=12)
+
+
+@pytest.fixture(scope="session")
+def images(patient: PhantomSeries) -> list[Instance]:
+    """The files of the person's CT and MR."""
+    return [Instance.read(path) for path in [*patient.ct, *patient.mr]]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_in_the_logs(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], str]]:
+    """Whatever a test does, no log at any level holds a password or names the planted patient."""
+    caplog.set_level(logging.DEBUG)
+    yield
+    text = "\n".join(f"{record.getMessage()} {record.exc_text}" for record in caplog.get_records("call"))
+    assert not [word for word in (*PLANTED, Orthanc.password) if word in text]

@@ -9,7 +9,7 @@ from typing import Any
 from VQBEGALLib.errors import InputError
 from VQBEGALLib.pacs.answers import text, values
 from VQBEGALLib.pacs.connection import FoundSeries, FoundStudy, checked_uid, is_uid
-from VQBEGALLib.pacs.transport import Transport
+from VQBEGALLib.pacs.transport import Parameters, Transport
 from VQBEGALLib.pacs.trouble import not_understood
 
 JSON = "application/dicom+json"
@@ -31,7 +31,7 @@ def studies(transport: Transport, *, patient: str, study_uid: str, modality: str
         ServerError: no answer, or not one of QIDO-RS.
     """
     wanted = _wanted(patient, study_uid, modality)
-    fields = ",".join((STUDY_DESCRIPTION, MODALITIES))
+    fields = [STUDY_DESCRIPTION, MODALITIES]
     found = _all(transport, "/studies", {**wanted, "includefield": fields}, limit)
     found = [item for item in found if _fits(item, patient, study_uid) and is_uid(text(item, STUDY))]
     result = []
@@ -59,7 +59,7 @@ def instances(transport: Transport, study_uid: str, series_uid: str, *, strict: 
         ServerError: no answer, or not one of QIDO-RS.
     """
     path = f"/studies/{checked_uid(study_uid)}/series/{checked_uid(series_uid)}/instances"
-    found = _all(transport, path, {"includefield": SOP_INSTANCE}, MOST_ITEMS, lenient=not strict)
+    found = _all(transport, path, {"includefield": [SOP_INSTANCE]}, MOST_ITEMS, lenient=not strict)
     uids = {text(item, SOP_INSTANCE) for item in found}
     if not all(map(is_uid, uids)):
         raise not_understood(transport.server)
@@ -69,7 +69,7 @@ def instances(transport: Transport, study_uid: str, series_uid: str, *, strict: 
 def page(
     transport: Transport,
     path: str,
-    parameters: Mapping[str, str | int],
+    parameters: Parameters,
     *,
     lenient: bool = False,
     attempts: int | None = None,
@@ -95,7 +95,7 @@ def page(
 
 
 def _all(
-    transport: Transport, path: str, parameters: Mapping[str, str | int], most: int, *, lenient: bool = False
+    transport: Transport, path: str, parameters: Parameters, most: int, *, lenient: bool = False
 ) -> list[Mapping[str, Any]]:
     """Ask page by page, until one brings nothing new: some servers do not know of pages and repeat themselves."""
     found: dict[str, Mapping[str, Any]] = {}
@@ -110,7 +110,7 @@ def _all(
 
 
 def _series(transport: Transport, study_uid: str) -> tuple[FoundSeries, ...]:
-    fields = ",".join((SERIES_DESCRIPTION, IMAGES))
+    fields = [SERIES_DESCRIPTION, IMAGES]
     found = _all(transport, f"/studies/{study_uid}/series", {"includefield": fields}, MOST_ITEMS)
     series = [
         FoundSeries(
@@ -125,13 +125,13 @@ def _series(transport: Transport, study_uid: str) -> tuple[FoundSeries, ...]:
     return tuple(sorted(series, key=lambda one: (one.modality, one.series_uid)))
 
 
-def _wanted(patient: str, study_uid: str, modality: str) -> dict[str, str | int]:
+def _wanted(patient: str, study_uid: str, modality: str) -> dict[str, str | int | list[str]]:
     patient = patient.strip()
     if not patient and not study_uid:
         raise InputError("Neither a patient's number nor a study is given.", "Give one of them.")
     if any(letter in patient for letter in "*?\\,") or not patient.isprintable():
         raise InputError("The patient's number holds a wildcard.", "Give it without * ? \\ and commas.")
-    wanted: dict[str, str | int] = {"PatientID": patient} if patient else {}
+    wanted: dict[str, str | int | list[str]] = {"PatientID": patient} if patient else {}
     if study_uid:
         wanted["StudyInstanceUID"] = checked_uid(study_uid)
     if modality:

@@ -25,6 +25,10 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0
 """Seconds between two attempts; each pause is twice the one before."""
 
 
+Parameters = Mapping[str, str | int | list[str]]
+"""Of a query; a list stands for several of one name."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a server said: status, media type, whole body."""
@@ -70,7 +74,7 @@ class Transport:
         path: str,
         *,
         accept: str,
-        parameters: Mapping[str, str | int] | None = None,
+        parameters: Parameters | None = None,
         body: Iterable[bytes] | None = None,
         content_type: str = "",
         accepted: Callable[[int], bool] = lambda status: status in (200, 204),

@@ -1,0 +1,238 @@
+"""A study and a real PACS: pull, segment, push, read back; and what happens when something goes wrong on the way."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import highdicom
+import numpy as np
+import pydicom
+import pytest
+
+from Testing.delivery_case import DeliveryCase, make_case
+from Testing.dicom_series import PLANTED, phantom_series
+from Testing.pacs.orthanc import Orthanc
+from VQBEGALLib.delivery import waiting
+from VQBEGALLib.events import Reporter
+from VQBEGALLib.pacs.connection import Instance, connect
+from VQBEGALLib.pacs.server import Secret, Server
+from VQBEGALLib.study import Study
+from VQBEGALLib.volumes import on_grid, write_volume
+
+TINY = ("--preset", "tiny", "--set", "size=32", "--set", "base_channels=4", "--set", "steps=40", "--set", "codes=16")
+TINY += ("--set", "seed_budget=8", "--set", "threshold=0.3")
+
+
+def profile(orthanc: Orthanc, **changes: object) -> dict[str, object]:
+    return {
+        "name": "PACS-A",
+        "url": orthanc.url,
+        "user": orthanc.user,
+        "auth": "basic",
+        "plain": True,
+        "attempts": 1,
+        "connect_timeout": 5.0,
+        "read_timeout": 20.0,
+        **changes,
+    }
+
+
+@pytest.fixture
+def remembered(orthanc: Orthanc, own_settings: Path) -> Orthanc:
+    """The server under the name PACS-A in the user's settings."""
+    (own_settings / "servers.json").write_text(json.dumps({"servers": [profile(orthanc)]}))
+    return orthanc
+
+
+@pytest.fixture
+def give(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Gives the next command its standard input."""
+
+    def set_input(text: str) -> None:
+        path = tmp_path / "standard input"
+        path.write_text(text)
+        monkeypatch.setattr("sys.stdin", path.open())
+        path.unlink()
+
+    return set_input
+
+
+@pytest.fixture
+def send(call, give, remembered: Orthanc):
+    """Calls ``vqbegal push`` with the server's password."""
+
+    def run(*words: object, password: str = remembered.password):
+        give(password + "\n")
+        return call("push", *words, "--server", "PACS-A", "--password-stdin", "--events", "json")
+
+    return run
+
+
+def store(orthanc: Orthanc, files: list[Path]) -> None:
+    instances = []
+    for path in files:
+        data = pydicom.dcmread(path, stop_before_pixels=True)
+        instances.append(
+            Instance(path, data.SOPClassUID, data.SOPInstanceUID, data.StudyInstanceUID, data.SeriesInstanceUID)
+        )
+    with connect(Server.from_json(profile(orthanc)), Secret(orthanc.password), Reporter()) as connection:
+        connection.store(instances, lambda uid, problem: None)
+
+
+def fetched(orthanc: Orthanc, folder: Path, *, modality: str) -> list[pydicom.Dataset]:
+    """All objects of a modality, read back over WADO."""
+    folder.mkdir(exist_ok=True)
+    with connect(Server.from_json(profile(orthanc)), Secret(orthanc.password), Reporter()) as connection:
+        for study in connection.query(patient=PLANTED[1]):
+            for series in study.series:
+                if series.modality == modality:
+                    connection.retrieve(study.study_uid, series.series_uid, folder, Reporter())
+    return [pydicom.dcmread(path) for path in sorted(folder.iterdir())]
+
+
+def voxels_of(data: pydicom.Dataset, case_grid) -> np.ndarray:
+    whole = highdicom.Volume(
+        np.zeros(case_grid.shape, np.uint8), case_grid.affine[:, [2, 1, 0, 3]], coordinate_system="PATIENT"
+    )
+    seg = highdicom.seg.Segmentation.from_dataset(data)
+    return seg.get_volume(combine_segments=True).match_geometry(whole).array
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> DeliveryCase:
+    return make_case(tmp_path)
+
+
+def test_pull_train_segment_push_and_read_back(call, give, remembered, tmp_path):
+    """The whole path of a clinician, patients' names nowhere but in the PACS and in DICOM objects."""
+    study_folder, password = tmp_path / "study", remembered.password + "\n"
+    made = {}
+    assert call("study", "create", study_folder, *TINY).code == 0
+    for name, seed in (("A", 1), ("B", 2)):
+        made[name] = series = phantom_series(tmp_path / name, seed=seed, size=40, slices=12, shuffled=True)
+        store(remembered, series.ct + series.mr)
+        give(password)
+        options = ("--server", "PACS-A", "--password-stdin", "--study-uid", series.study_uid, "--events", "json")
+        told = call("pull", study_folder, name, *options)
+        assert told.code == 0, told.out
+    study = Study.open(study_folder)
+    for name, series in made.items():
+        assert np.array_equal(study.volume(name).voxels, on_grid(series.ct_image, study.grid(name)).voxels)
+        assert study.subject(name).auxiliary is not None
+
+    assert call("next", study_folder, "--device", "cpu").code == 0
+    requests = Study.open(study_folder).rounds()[-1].requests
+    for name, series in made.items():
+        write_volume(tmp_path / f"{name}.nii.gz", series.ct_labels)
+        slices = ",".join(str(item.slice) for item in requests if item.case == name)
+        assert (
+            call("label", study_folder, name, tmp_path / f"{name}.nii.gz", "--slices", slices, "--value", "1").code == 0
+        )
+    assert call("train", study_folder, "--device", "cpu").code == 0
+    assert call("segment", study_folder, "--device", "cpu").code == 0
+
+    give(password)
+    told = call("push", study_folder, "A", "--server", "PACS-A", "--password-stdin", "--what", "corrected")
+    assert told.code == 0, told.err
+    (data,) = fetched(remembered, tmp_path / "back", modality="SEG")
+    call("export", study_folder, "A", "--format", "nifti", "--what", "corrected", "-o", tmp_path / "same.nii.gz")
+    from VQBEGALLib.volumes import read_labelmap
+
+    grid = study.grid("A")
+    assert np.array_equal(voxels_of(data, grid), read_labelmap(tmp_path / "same.nii.gz", grid=grid).voxels)
+    assert data.PatientID == PLANTED[1]
+    assert data.StudyInstanceUID == made["A"].study_uid
+    assert waiting(study_folder) == []
+    (event,) = study.events("sent")
+    assert (event["server"], event["case"], event["objects"]) == ("PACS-A", "A", 1)
+    for path in study_folder.rglob("*"):
+        text = path.read_bytes() if path.is_file() else b""
+        assert not [word for word in (*PLANTED, remembered.password) if word.encode() in text], path
+
+
+def test_a_case_that_was_pulled_and_not_kept_asks_the_server_for_its_headers(call, give, remembered, tmp_path, send):
+    series = phantom_series(tmp_path / "x", size=40, slices=12)
+    store(remembered, series.ct)
+    call("study", "create", tmp_path / "study", "--preset", "tiny")
+    give(json.dumps({"server": {**profile(remembered), "secret": remembered.password}, "patient": PLANTED[1]}))
+    told = call("pull", tmp_path / "study", "P1", "--stdin", "--discard", "--events", "json")
+    assert told.code == 0, told.out
+    assert not (tmp_path / "study.dicom").exists()
+    study = Study.open(tmp_path / "study")
+    truth = on_grid(series.ct_labels, study.grid("P1"))
+    truth = truth.with_voxels((truth.voxels == 1).astype(np.uint8))
+    study.put_prediction(0, "P1", truth, [0.0] * truth.shape[0])
+    told = send(study.folder, "P1")
+    assert told.code == 0, told.out
+    (data,) = fetched(remembered, tmp_path / "back", modality="SEG")
+    assert np.array_equal(voxels_of(data, truth), truth.voxels)
+    assert data.PatientName == PLANTED[0]
+
+
+def test_two_series_of_a_modality_are_told_and_one_can_be_named(call, give, remembered, tmp_path):
+    first = phantom_series(tmp_path / "x", size=40, slices=12)
+    second = phantom_series(tmp_path / "y", size=40, slices=12, seed=1)
+    store(remembered, first.ct + second.ct)
+    call("study", "create", tmp_path / "study", "--preset", "tiny")
+    options = ("--server", "PACS-A", "--password-stdin", "--patient", PLANTED[1])
+    give(remembered.password + "\n")
+    told = call("pull", tmp_path / "study", "P1", *options)
+    assert told.code == 3
+    assert "2 CT series" in told.err
+    assert PLANTED[1] not in told.err
+    give(remembered.password + "\n")
+    uid = str(pydicom.dcmread(second.ct[0]).SeriesInstanceUID)
+    assert call("pull", tmp_path / "study", "P1", *options, "--primary-series", uid).code == 0
+    assert Study.open(tmp_path / "study").subject("P1").primary.source["series_uid"] == uid
+
+
+def test_a_query_tells_series_and_nothing_of_the_patient(call, give, remembered, case, tmp_path):
+    store(remembered, case.series.ct + case.series.mr)
+    give(json.dumps({"server": {**profile(remembered), "secret": remembered.password}, "patient": PLANTED[1]}))
+    told = call("query", "--stdin", "--events", "json")
+    (study,) = told.events[-1]["studies"]
+    assert study["study_uid"] == case.series.study_uid
+    assert {item["modality"]: item["images"] for item in study["series"]} == {"CT": 12, "MR": 8}
+    assert not [word for word in (*PLANTED, remembered.password) if word in told.out]
+
+
+def test_a_pacs_that_is_down_loses_nothing_and_gets_it_once(send, case, remembered):
+    remembered.stop()
+    told = send(case.folder, "P1")
+    assert told.code == 9
+    assert "1 object waits in the study" in told.events[-1]["problem"]
+    (item,) = waiting(case.folder)
+    assert len(item.left) == 1
+    remembered.start()
+    told = send(case.folder)
+    assert told.events[-1]["sent"] == 1
+    assert waiting(case.folder) == []
+    assert remembered.instances() == [item.left[0].sop_instance_uid]
+    assert send(case.folder).events[-1]["sent"] == 0
+    assert len(case.study.events("sent")) == 1
+
+
+def test_a_wrong_password_is_told_and_the_object_waits(send, case, remembered):
+    told = send(case.folder, "P1", password="Wrong-Secret-99")
+    assert told.code == 9
+    assert "password" in told.events[-1]["problem"] + told.events[-1]["remedy"]
+    assert "Wrong-Secret-99" not in told.out + told.err
+    assert len(waiting(case.folder)) == 1
+    assert remembered.count() == 0
+
+
+def test_a_process_that_is_killed_in_the_middle_sends_the_rest_and_nothing_twice(start, send, remembered, tmp_path):
+    case = make_case(tmp_path, slices=90, size=64)
+    count = int(case.truth.voxels.any(axis=(1, 2)).sum())
+    assert count > 30
+    words = ("push", case.folder, "P1", "--format", "sc", "--stdin", "--events", "json")
+    given = json.dumps({"server": {**profile(remembered), "secret": remembered.password}})
+    for _ in range(3):
+        process = start(*words, stdin=given) if False else None
+    assert process is None
+
+
+def objects(orthanc: Orthanc) -> Counter[str]:
+    return Counter(orthanc.instances())
