@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import subprocess
+import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -19,8 +24,9 @@ from VQBEGALLib.events import Reporter
 from VQBEGALLib.pacs.connection import Instance, connect
 from VQBEGALLib.pacs.server import Secret, Server
 from VQBEGALLib.study import Study
-from VQBEGALLib.volumes import on_grid, write_volume
+from VQBEGALLib.volumes import on_grid, read_labelmap, write_volume
 
+ROOT = Path(__file__).parents[2]
 TINY = ("--preset", "tiny", "--set", "size=32", "--set", "base_channels=4", "--set", "steps=40", "--set", "codes=16")
 TINY += ("--set", "seed_budget=8", "--set", "threshold=0.3")
 
@@ -47,16 +53,9 @@ def remembered(orthanc: Orthanc, own_settings: Path) -> Orthanc:
 
 
 @pytest.fixture
-def give(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def give(monkeypatch: pytest.MonkeyPatch):
     """Gives the next command its standard input."""
-
-    def set_input(text: str) -> None:
-        path = tmp_path / "standard input"
-        path.write_text(text)
-        monkeypatch.setattr("sys.stdin", path.open())
-        path.unlink()
-
-    return set_input
+    return lambda text: monkeypatch.setattr("sys.stdin", io.StringIO(text))
 
 
 @pytest.fixture
@@ -138,8 +137,6 @@ def test_pull_train_segment_push_and_read_back(call, give, remembered, tmp_path)
     assert told.code == 0, told.err
     (data,) = fetched(remembered, tmp_path / "back", modality="SEG")
     call("export", study_folder, "A", "--format", "nifti", "--what", "corrected", "-o", tmp_path / "same.nii.gz")
-    from VQBEGALLib.volumes import read_labelmap
-
     grid = study.grid("A")
     assert np.array_equal(voxels_of(data, grid), read_labelmap(tmp_path / "same.nii.gz", grid=grid).voxels)
     assert data.PatientID == PLANTED[1]
@@ -223,16 +220,116 @@ def test_a_wrong_password_is_told_and_the_object_waits(send, case, remembered):
     assert remembered.count() == 0
 
 
-def test_a_process_that_is_killed_in_the_middle_sends_the_rest_and_nothing_twice(start, send, remembered, tmp_path):
-    case = make_case(tmp_path, slices=90, size=64)
+def test_a_process_that_is_killed_again_and_again_sends_everything_once(send, remembered, tmp_path):
+    """kill -9 while images are on their way; what is sent again are those that the server had not confirmed."""
+    case = make_case(tmp_path, slices=100, size=64)
     count = int(case.truth.voxels.any(axis=(1, 2)).sum())
     assert count > 30
-    words = ("push", case.folder, "P1", "--format", "sc", "--stdin", "--events", "json")
-    given = json.dumps({"server": {**profile(remembered), "secret": remembered.password}})
-    for _ in range(3):
-        process = start(*words, stdin=given) if False else None
-    assert process is None
+    words = ["push", str(case.folder), "--server", "PACS-A", "--password-stdin", "--events", "json"]
+    first = [*words[:2], "P1", "--format", "sc", *words[2:]]
+    for number, command in enumerate([first, words, words]):
+        _killed_once(command, remembered, lambda least=5 * number: _on_the_way(case.folder, remembered, least))
+    told = send(case.folder)
+    assert told.code == 0, told.out
+    stored = Counter(remembered.instances())
+    assert len(stored) == count
+    assert set(stored.values()) == {1}
+    assert waiting(case.folder) == []
+    assert len(case.study.events("sent")) == 1
 
 
-def objects(orthanc: Orthanc) -> Counter[str]:
-    return Counter(orthanc.instances())
+def test_a_kill_between_the_servers_answer_and_the_note_stores_nothing_twice(send, case, remembered, monkeypatch):
+    """The server has it, the study does not know yet: the server is asked before anything is sent again."""
+
+    def stop(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("VQBEGALLib.delivery.outbox.note", stop)
+        assert send(case.folder, "P1").code == 130
+    assert remembered.count() == 1
+    (item,) = waiting(case.folder)
+    assert item.begun
+    assert len(item.left) == 1
+    told = send(case.folder)
+    assert (told.events[-1]["sent"], told.events[-1]["already"]) == (0, 1)
+    assert remembered.count() == 1
+    assert waiting(case.folder) == []
+    assert len(case.study.events("sent")) == 1
+
+
+def test_a_kill_between_the_log_and_the_queue_logs_it_once(send, case, monkeypatch):
+    def stop(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("VQBEGALLib.delivery.outbox.remove", stop)
+        assert send(case.folder, "P1").code == 130
+    assert send(case.folder).code == 0
+    assert waiting(case.folder) == []
+    assert len(case.study.events("sent")) == 1
+
+
+def test_every_export_is_a_new_object(send, case, remembered):
+    assert send(case.folder, "P1").code == 0
+    assert send(case.folder, "P1").code == 0
+    assert remembered.count() == 2
+
+
+def test_over_the_dicom_protocol_too(call, case, remembered, tmp_path):
+    aet, host, port = remembered.dicom
+    address = f"dicom://{aet}@{host}:{port}"
+    assert call("server", "add", "B", address, "--plain").code == 0
+    assert call("server", "test", "B").code == 0
+    told = call("push", case.folder, "P1", "--server", "B", "--events", "json")
+    assert told.code == 0, told.out
+    (data,) = fetched(remembered, tmp_path / "back", modality="SEG")
+    assert np.array_equal(voxels_of(data, case.truth), case.truth.voxels)
+
+
+def test_cancelling_keeps_what_is_sent_and_what_waits(send, case, remembered, tmp_path):
+    cancel = tmp_path / "cancel"
+    cancel.touch()
+    told = send(case.folder, "P1", "--cancel-file", cancel)
+    assert told.code == 130
+    assert remembered.count() == 0
+
+
+def test_what_is_given_up_is_gone_and_not_sent(call, send, case, remembered):
+    remembered.stop()
+    send(case.folder, "P1")
+    (item,) = waiting(case.folder)
+    listed = call("queue", case.folder, "--events", "json").events[-1]["items"]
+    assert [(each["id"], each["case"], each["left"], each["server"]) for each in listed] == [
+        (item.id, "P1", 1, "PACS-A")
+    ]
+    assert call("queue", case.folder, "--remove", item.id).code == 0
+    remembered.start()
+    assert send(case.folder).events[-1]["sent"] == 0
+    assert remembered.count() == 0
+
+
+def test_a_study_that_somebody_else_writes_to_is_not_sent_from(send, case):
+    with Study.open(case.folder).writing("something else"):
+        assert send(case.folder, "P1").code == 5
+
+
+def _killed_once(command: list[str], orthanc: Orthanc, when) -> None:
+    """Start a command with the password, and kill it as soon as a condition holds."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "VQBEGALLib.cli", *command],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+    )
+    process.stdin.write(f"{orthanc.password}\n".encode())
+    process.stdin.close()
+    end = time.monotonic() + 60
+    while not when() and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+
+
+def _on_the_way(study: Path, orthanc: Orthanc, least: int) -> bool:
+    return bool(waiting(study)) and orthanc.count() > least

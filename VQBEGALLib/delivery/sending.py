@@ -12,7 +12,7 @@ from VQBEGALLib.delivery.exporting import Choice, described, materials
 from VQBEGALLib.delivery.formats import DICOM, save_all
 from VQBEGALLib.delivery.sources import HeaderServer
 from VQBEGALLib.errors import InputError, ServerError
-from VQBEGALLib.events import Reporter, Stage
+from VQBEGALLib.events import Reporter
 from VQBEGALLib.pacs.connection import Connection, Instance, connect
 from VQBEGALLib.pacs.server import Secret, Server
 from VQBEGALLib.study import Study
@@ -76,7 +76,7 @@ def push(study: Study, choice: Choice, server: Server, secret: Secret | None, *,
     """
     with connect(server, secret, reporter) as connection:
         item = enqueue(study, choice, server, reporter=reporter, headers=connection)
-        return _send(study, [item], connection, server, reporter)
+        return _send(study, [item], connection, server)
 
 
 def resend(study: Study, server: Server, secret: Secret | None, *, reporter: Reporter) -> Sent:
@@ -88,25 +88,21 @@ def resend(study: Study, server: Server, secret: Secret | None, *, reporter: Rep
     """
     items = [item for item in outbox.waiting(study.folder) if server.name == item.server or server.url == item.address]
     with connect(server, secret, reporter) as connection:
-        return _send(study, items, connection, server, reporter)
+        return _send(study, items, connection, server)
 
 
-def _send(
-    study: Study, items: Sequence[outbox.Item], connection: Connection, server: Server, reporter: Reporter
-) -> Sent:
+def _send(study: Study, items: Sequence[outbox.Item], connection: Connection, server: Server) -> Sent:
     sent = already = 0
     problems: dict[str, str] = {}
-    with reporter.stage("send", sum(len(item.left) for item in items), unit="object") as stage:
-        for item in items:
-            try:
-                had = _those_there(study, item, connection, stage)
-                answers = _store(study, outbox.read(study.folder, item.id), connection, stage)
-            except ServerError as error:
-                raise _kept(study, error) from error
-            already += had
-            sent += sum(not problem for problem in answers.values())
-            problems |= {uid: problem for uid, problem in answers.items() if problem}
-            finish(study, item.id, server)
+    for item in items:
+        try:
+            already += _those_there(study, item, connection)
+            answers = _store(study, outbox.read(study.folder, item.id), connection)
+        except ServerError as error:
+            raise _kept(study, error) from error
+        sent += sum(not problem for problem in answers.values())
+        problems |= {uid: problem for uid, problem in answers.items() if problem}
+        finish(study, item.id, server)
     return Sent(sent=sent, already=already, waiting=_count(study), problems=problems)
 
 
@@ -130,7 +126,7 @@ def finish(study: Study, name: str, server: Server) -> None:
     outbox.remove(study.folder, name)
 
 
-def _those_there(study: Study, item: outbox.Item, connection: Connection, stage: Stage) -> int:
+def _those_there(study: Study, item: outbox.Item, connection: Connection) -> int:
     """Note what the server has of an item whose sending was interrupted before its answer came."""
     if not item.begun:
         return 0
@@ -138,18 +134,16 @@ def _those_there(study: Study, item: outbox.Item, connection: Connection, stage:
     for instance in item.left:
         if instance.sop_instance_uid in there:
             outbox.note(study.folder, item, instance.sop_instance_uid)
-            stage.advance()
     return len(there)
 
 
-def _store(study: Study, item: outbox.Item, connection: Connection, stage: Stage) -> dict[str, str]:
+def _store(study: Study, item: outbox.Item, connection: Connection) -> dict[str, str]:
     """Send what is left of an item and return the server's answers."""
     answers: dict[str, str] = {}
 
     def done(uid: str, problem: str) -> None:
         outbox.note(study.folder, item, uid, problem)
         answers[uid] = problem
-        stage.advance()
 
     if item.left:
         outbox.begin(study.folder, item)
