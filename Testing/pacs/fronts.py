@@ -211,6 +211,18 @@ def stow_json(stored: list[str], failed: dict[str, int] | None = None) -> bytes:
     return json.dumps({tag: item for tag, item in data.items() if item["Value"]}).encode()
 
 
+def listing(*uids: str) -> bytes:
+    """An answer of QIDO-RS that names instances; each is a study of that UID as well."""
+    found = [{"00080018": {"vr": "UI", "Value": [uid]}, "0020000D": {"vr": "UI", "Value": [uid]}} for uid in uids]
+    return http(200, json.dumps(found).encode())
+
+
+def multipart(*files: bytes, end: bytes = b"--b--\r\n") -> bytes:
+    """An answer of WADO-RS with files; another ``end`` cuts it short."""
+    body = b"".join(b"--b\r\nContent-Type: application/dicom\r\n\r\n" + data + b"\r\n" for data in files) + end
+    return http(200, body, content_type="multipart/related; type=application/dicom; boundary=b")
+
+
 def _read_request(stream: io.BufferedReader, read_body: bool) -> Request | None:
     first = stream.readline().decode("latin-1").split()
     if len(first) != 3:
