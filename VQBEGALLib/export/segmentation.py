@@ -163,6 +163,9 @@ def _values(labelmap: Volume) -> npt.NDArray[np.intp]:
     """Return the values other than 0, slice by slice to save memory."""
     seen = np.zeros(256, dtype=bool)
     for plane in labelmap.voxels:
-        if plane.any():
+        highest = int(np.max(plane))
+        if highest > 1:
             seen |= np.bincount(plane.ravel(), minlength=256) > 0
+        else:
+            seen[highest] = True  # most labelmaps have one segment, and a maximum is found much faster
     return np.flatnonzero(seen[1:]) + 1
