@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 _HERE = Path(__file__).parent
-_QUIET = ("This plugin does not support propagateSizeHints()",)
+_QUIET = ("This plugin does not support propagateSizeHints()", "This plugin does not support raise()")
 
 
 def start() -> None:

@@ -98,19 +98,19 @@ class Checklist:
         node = () if choice.node is None else (choice.node.GetID(), _changes(choice.node))
         made = None if newest is None else (newest.round, newest.path.stat().st_mtime_ns)
         labels = None if index is None else index.counter
-        place = (str(study.folder), choice.case, choice.what, choice.format, choice.source, choice.sending)
+        place = (str(study.folder), choice.case, choice.what, choice.format, choice.source, choice.server)
         return (*place, made, labels, node)
 
     def _look(self, choice: Choice) -> list[Check]:
         try:
             wanted, overlap = self._delivering.wanted(choice)
         except VQBEGALError as error:
-            return [Check("Result", "error", error.problem, error.remedy)]
-        checks = preflight(self._session.study, wanted, sending=choice.sending)
+            return [Check(_("Result"), "error", error.problem, error.remedy)]
+        checks = preflight(self._session.study, wanted, sending=choice.server is not None)
         if overlap:
             text = _("{count} voxels belong to several segments; the later one in the list gets them.")
             remedy = _("Forbid overlap in the Segment Editor, or export the segments one by one.")
-            checks.append(Check("Overlap", "warning", text.format(count=overlap), remedy))
+            checks.append(Check(_("Overlap"), "warning", text.format(count=overlap), remedy))
         return checks
 
 
@@ -127,5 +127,6 @@ def _changes(node: slicer.vtkMRMLSegmentationNode) -> tuple:
 
 def _row(item: Check) -> str:
     mark, color = MARKS[item.level]
-    remedy = f"<br><i>{escape(item.remedy)}</i>" if item.remedy else ""
-    return f"<tr><td style='color:{color}; font-weight:bold'>{mark}&nbsp;</td><td>{escape(item.text)}{remedy}</td></tr>"
+    text = f"<b>{escape(item.name)}:</b> {escape(item.text)}" if item.name else escape(item.text)
+    remedy = f" <i>{escape(item.remedy)}</i>" if item.remedy else ""
+    return f"<tr><td style='color:{color}; font-weight:bold'>{mark}&nbsp;</td><td>{text}{remedy}</td></tr>"

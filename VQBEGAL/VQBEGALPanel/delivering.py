@@ -57,7 +57,7 @@ class Choice:
         node: segmentation of the scene, for :data:`SCENE`.
         source: folder of the DICOM images, where a person named one.
         creator: the clinician's name; empty where she does not want it.
-        sending: to a server, which can be asked for what is not on this computer.
+        server: DICOMweb server that can be asked for what is not on this computer.
     """
 
     case: str
@@ -66,7 +66,7 @@ class Choice:
     node: slicer.vtkMRMLSegmentationNode | None = None
     source: Path | None = None
     creator: str = ""
-    sending: bool = False
+    server: Server | None = None
 
     @property
     def is_dicom(self) -> bool:
@@ -115,7 +115,8 @@ class Delivering:
         Raises:
             VQBEGALError: the segmentation of the scene cannot be used.
         """
-        self._start(_("Export"), "export", choice, ["-o", str(path)], {}, then)
+        told = {} if choice.server is None or not choice.is_dicom else self._servers.told(choice.server)
+        self._start(_("Export"), "export", choice, ["-o", str(path)], told, then)
 
     def send(self, choice: Choice, server: Server, then: Callable[[Outcome], None]) -> None:
         """Make an object and send it, in the background; errors as :meth:`save`."""

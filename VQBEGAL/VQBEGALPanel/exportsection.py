@@ -42,7 +42,7 @@ class ExportSection:
         self._updating = False
         delivering = Delivering(session, servers)
         self._delivering = delivering
-        self.checklist = Checklist(session, delivering, self.choice, self._is_open, self._checked)
+        self.checklist = Checklist(session, delivering, self.choice, self._is_open, self._show_checks)
         self.sending = SendBox(ui, session, gate, servers, edit_servers, self._send)
         self.queue = QueueBox(ui, session, gate, servers, delivering, self.tell)
         whats = [
@@ -54,7 +54,7 @@ class ExportSection:
         fill(ui.exportWhat, whats)
         fill(ui.exportFormat, [(text, value) for value, (text, _note) in format_words().items()])
         self._recall()
-        for combo in (ui.exportCase, ui.exportWhat, ui.exportFormat):
+        for combo in (ui.exportCase, ui.exportWhat, ui.exportFormat, ui.exportServer):
             combo.connect("currentIndexChanged(int)", lambda _index: attempt(self._chosen)())
         ui.exportSegmentation.connect("currentNodeChanged(vtkMRMLNode*)", lambda _node: attempt(self._chosen)())
         ui.exportSource.connect("currentPathChanged(QString)", lambda _path: attempt(self._source_changed)())
@@ -84,7 +84,7 @@ class ExportSection:
             node,
             chosen,
             ui.exportCreator.text.strip(),
-            sending=bool(ui.exportServer.currentText),
+            server=self.sending.asked(),
         )
 
     def save(self) -> None:
@@ -208,9 +208,6 @@ class ExportSection:
         folder = Path(before).parent if before else Path(kept) if kept else self._session.study.folder.parent
         if not before or Path(before).name.endswith(tuple(ENDINGS.values())):
             ui.exportPath.currentPath = str(folder / choice.file_name)
-
-    def _checked(self) -> None:
-        self._show_checks()
 
     def _show_checks(self) -> None:
         ui = self._ui

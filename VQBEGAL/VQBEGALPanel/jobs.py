@@ -20,6 +20,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from VQBEGALLib.errors import ServerError
 from VQBEGALPanel.paths import library_root
 
 Event = dict[str, Any]
@@ -159,8 +160,8 @@ class Job:
 
     def _outcome(self, code: int) -> Outcome:
         kind = self._last.get("event")
-        if code == 0 and kind == "result":
-            return Outcome(self._last, 0)
+        if kind == "result" and code in (0, ServerError.exit_code):  # a server took some, and refused others
+            return Outcome(self._last, code)
         if self.cancelled:
             return Outcome(None, code, cancelled=True)
         if kind == "error":

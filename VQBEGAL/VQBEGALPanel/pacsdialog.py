@@ -35,8 +35,7 @@ class Series:
     """A series that was found; no name and no ID of a patient.
 
     Args:
-        study_uid: its study.
-        uid: its own.
+        uid: series instance UID.
         date: of the study, as a person reads it.
         study: description of the study.
         text: description of the series.
@@ -44,7 +43,6 @@ class Series:
         images: how many; negative where the server does not tell.
     """
 
-    study_uid: str
     uid: str
     date: str
     study: str
@@ -85,6 +83,7 @@ class FromPacsDialog:
         self.window = Window("FromPacs.ui", _("Load a case from the PACS"))
         self._gate = Gate()
         self._series: list[Series] = []
+        self._wanted: dict[str, str] = {}
         self._asking = False
 
     def show(self) -> None:
@@ -129,11 +128,11 @@ class FromPacsDialog:
             return
         self._password.take(server)
         patient, uid = ui.pullPatient.text.strip(), ui.pullStudyUid.text.strip()
-        wanted = {"study_uid": uid} if uid else {"patient": patient}
+        self._wanted = {"study_uid": uid} if uid else {"patient": patient}
         self._asking = True
         ui.searchAnswer.text = _("Asking {server}…").format(server=server.name)
         self._found([])
-        self._session.errands.run(["query", "--stdin"], self._servers.told(server, **wanted), self._answered)
+        self._session.errands.run(["query", "--stdin"], self._servers.told(server, **self._wanted), self._answered)
         self._update_gates()
 
     def _answered(self, outcome: Outcome) -> None:
@@ -181,7 +180,7 @@ class FromPacsDialog:
         options += [] if auxiliary is None else ["--auxiliary-series", auxiliary.uid]
         options += ["--split", ui.pullSplit.currentData, *([] if ui.keepImages.checked else ["--discard"])]
         arguments = ["pull", str(session.study.folder), case, *options, "--stdin"]
-        told = self._servers.told(self.server(), study_uid=primary.study_uid)
+        told = self._servers.told(self.server(), **self._wanted)
         session.start(_("Loading from the PACS"), arguments, self._pulled, told=told)
 
     def _pulled(self, outcome: Outcome) -> None:
@@ -239,8 +238,6 @@ class FromPacsDialog:
             return _("Search, and choose the {modality} series: it is the one that is segmented.").format(
                 modality=modality
             )
-        if len({item.study_uid for item in chosen.values() if item is not None}) > 1:
-            return _("Choose CT and MR of one study.")
         if ui.pullCase.text.strip() in session.study.subjects:
             return _("There is already a case of this name.")
         return ""
@@ -253,7 +250,6 @@ def read_series(studies: Sequence[Mapping[str, Any]]) -> list[Series]:
         for item in study["series"]:
             found.append(
                 Series(
-                    study["study_uid"],
                     item["series_uid"],
                     _date(str(study.get("date") or "")),
                     str(study.get("description") or ""),

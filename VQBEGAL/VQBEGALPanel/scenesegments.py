@@ -12,6 +12,7 @@ import vtk
 from slicer.i18n import tr as _
 
 from VQBEGALLib.errors import InputError
+from VQBEGALLib.export.codes import coded
 from VQBEGALLib.export.segmentation import ANATOMICAL_STRUCTURE, Code, Segment
 from VQBEGALLib.volumes import Volume
 from VQBEGALPanel.geometry import voxel_order
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 MOST = 255
 """Segments that a labelmap of bytes can hold."""
+
+
+_TISSUE = "85756007"
+"""SNOMED CT code that the application gives to every new segment: it says only that nobody chose one."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,9 @@ def _segment(value: int, segment: slicer.vtkSegment) -> Segment:
     entry = vtk.mutable("")
     segment.GetTag(segment.GetTerminologyEntryTagName(), entry)
     category, kind = codes(str(entry))
+    known = coded(segment.GetName())
+    if kind is None or kind.value == _TISSUE:  # nobody chose: an organ is known by its name
+        category, kind = None, None if known is None else known.type
     name = "".join(letter for letter in segment.GetName() if letter.isprintable()).strip()[:64]
     return Segment(
         value=value,

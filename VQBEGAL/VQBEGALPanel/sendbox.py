@@ -55,6 +55,11 @@ class SendBox:
         """Return the chosen server, None without one."""
         return self._servers.profiles().get(self._ui.exportServer.currentText)
 
+    def asked(self) -> Server | None:
+        """Return the chosen server where it can be asked for images: over DICOMweb, its password known."""
+        server = self.server()
+        return server if server is not None and server.web and not self._servers.lacks_secret(server) else None
+
     def test(self) -> None:
         """Ask the server whether it answers, in the background."""
         server = self.server()
