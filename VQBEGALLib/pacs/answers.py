@@ -117,7 +117,7 @@ def _code(item: Mapping[str, Any], tag: str) -> int:
 
 def _from_xml(body: bytes) -> dict[str, Any] | None:
     """Turn the native DICOM model (PS3.19 A.1) into the JSON model; None for any other XML."""
-    if b"<!" in body.replace(b"<!--", b""):  # neither entities nor declarations have a place in it
+    if b"\0" in body or b"<!" in body.replace(b"<!--", b""):  # no entities, nor encodings that would hide them
         return None
     root = ElementTree.fromstring(body)
     return _attributes(root) if _name(root) == "NativeDicomModel" else None
