@@ -12,6 +12,7 @@ import numpy as np
 
 from VQBEGALLib.errors import InputError
 from VQBEGALLib.export.contours import Points, outlines, to_patient
+from VQBEGALLib.export.heading import copy_study, one_line, series_number
 from VQBEGALLib.export.segmentation import SOFTWARE, Code, Provenance, Segment, Segmentation
 from VQBEGALLib.export.source import SourceSeries
 from VQBEGALLib.volumes import Volume
@@ -22,10 +23,6 @@ SERIES_OFFSET = 2000
 
 _DETACHED_STUDY = "1.2.840.10008.3.1.2.3.1"  # what the standard wants as the class of a study
 _CONTOUR_DATA = 0x30060050
-_COPIED = (
-    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyInstanceUID", "StudyDate", "StudyTime"),
-    *("StudyID", "StudyDescription", "AccessionNumber", "ReferringPhysicianName", "FrameOfReferenceUID"),
-)
 _NEEDED_BY = "RTSTRUCT"
 
 
@@ -65,17 +62,14 @@ def _headed(source: SourceSeries, made: Provenance) -> Any:
     uid = library("pydicom.uid", needed_by=_NEEDED_BY)
     now = datetime.now()
     data = pydicom.Dataset()
-    data.SpecificCharacterSet = "ISO_IR 192"
     data.SOPClassUID, data.SOPInstanceUID = uid.RTStructureSetStorage, uid.generate_uid()
-    for keyword in _COPIED:
-        if keyword in source.datasets[0]:
-            setattr(data, keyword, source.datasets[0].get(keyword))
+    copy_study(data, source)
     data.Modality, data.SeriesInstanceUID, data.InstanceNumber = "RTSTRUCT", uid.generate_uid(), 1
-    data.SeriesNumber = SERIES_OFFSET + int(source.datasets[0].get("SeriesNumber") or 0)
-    data.SeriesDescription = data.StructureSetName = _text(made.description)
-    data.OperatorsName, data.PositionReferenceIndicator = made.creator, source.text("PositionReferenceIndicator")
+    data.SeriesNumber = series_number(source, SERIES_OFFSET)
+    data.SeriesDescription = data.StructureSetName = one_line(made.description)
+    data.OperatorsName = made.creator
     data.Manufacturer = data.ManufacturerModelName = data.StructureSetLabel = SOFTWARE
-    data.SoftwareVersions = _text(made.version)
+    data.SoftwareVersions = one_line(made.version)
     data.InstanceCreationDate = data.SeriesDate = data.StructureSetDate = now.strftime("%Y%m%d")
     data.InstanceCreationTime = data.SeriesTime = data.StructureSetTime = now.strftime("%H%M%S")
     data.file_meta = pydicom.dataset.FileMetaDataset()
@@ -100,9 +94,9 @@ def _region(number: int, segment: Segment, frame: str, made: Provenance) -> Any:
     return _item(
         ROINumber=number,
         ReferencedFrameOfReferenceUID=frame,
-        ROIName=_text(segment.name),
+        ROIName=one_line(segment.name),
         ROIGenerationAlgorithm=segment.method,
-        ROIGenerationDescription=_text(made.description),
+        ROIGenerationDescription=one_line(made.description),
     )
 
 
@@ -141,7 +135,7 @@ def _observation(number: int, segment: Segment, made: Provenance) -> Any:
 
 
 def _code(code: Code) -> Any:
-    return _item(CodeValue=code.value, CodingSchemeDesignator=code.scheme, CodeMeaning=_text(code.meaning))
+    return _item(CodeValue=code.value, CodingSchemeDesignator=code.scheme, CodeMeaning=one_line(code.meaning))
 
 
 def _image(header: Any) -> Any:
@@ -153,8 +147,3 @@ def _item(**attributes: Any) -> Any:
     for keyword, value in attributes.items():
         setattr(item, keyword, value)
     return item
-
-
-def _text(text: str) -> str:
-    """Return a text as one value of at most 64 letters: the backslash would part it in two."""
-    return text.replace("\\", "/")[:64]
