@@ -13,7 +13,10 @@ from unittest import mock
 
 import driver
 import numpy as np
+import slicer
 from support import PanelScenario
+from VQBEGALPanel.exportsection import CREATOR, FOLDER, KEEP_CREATOR
+from VQBEGALPanel.servers import PROFILES
 
 _TESTING = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(part) for part in (_TESTING, _TESTING / "pacs") if str(part) not in sys.path]
@@ -27,9 +30,14 @@ class ClinicScenario(PanelScenario):
 
     def setUp(self):
         super().setUp()
-        settings = mock.patch.dict(os.environ, {"VQBEGAL_CONFIG": str(self.folder / "settings")})
-        settings.start()
-        self.addCleanup(settings.stop)
+        places = mock.patch.dict(os.environ, {"VQBEGAL_CONFIG": str(self.folder / "settings")})
+        places.start()
+        self.addCleanup(places.stop)
+        settings = slicer.app.userSettings()
+        for key in (PROFILES, CREATOR, KEEP_CREATOR, FOLDER):
+            self.addCleanup(settings.setValue, key, settings.value(key, ""))
+            settings.setValue(key, "")
+        self.panel.session.refresh()
 
     def clinical_study(self):
         """Create the study, and open the Export section."""

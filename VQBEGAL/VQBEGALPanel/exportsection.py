@@ -10,7 +10,7 @@ from slicer.i18n import tr as _
 
 from VQBEGALPanel import dependencies
 from VQBEGALPanel.checklist import Checklist
-from VQBEGALPanel.delivering import ENDINGS, FILES, SCENE, Choice, Delivering, format_words
+from VQBEGALPanel.delivering import FILES, SCENE, Choice, Delivering, format_words
 from VQBEGALPanel.queuebox import QueueBox
 from VQBEGALPanel.sections import Gate, attempt, fill, fill_names, show_progress
 from VQBEGALPanel.sendbox import SendBox
@@ -39,6 +39,7 @@ class ExportSection:
         self._ui, self._session, self._gate = ui, session, gate
         self._sources: dict[str, str] = {}
         self._cases: list[str] = []
+        self._suggested: tuple[Path, str] | None = None
         self._updating = False
         delivering = Delivering(session, servers)
         self._delivering = delivering
@@ -199,15 +200,18 @@ class ExportSection:
             self._chosen()
 
     def _suggest_path(self) -> None:
-        """Give the file the name of what is chosen; the folder stays."""
+        """Give the file a name when something else is chosen; a name that a person typed stays until then."""
         choice, ui = self.choice(), self._ui
         if choice is None:
             return
-        before = ui.exportPath.currentPath.strip()
-        kept = str(slicer.app.userSettings().value(FOLDER, "") or "")
-        folder = Path(before).parent if before else Path(kept) if kept else self._session.study.folder.parent
-        if not before or Path(before).name.endswith(tuple(ENDINGS.values())):
-            ui.exportPath.currentPath = str(folder / choice.file_name)
+        study = self._session.study.folder
+        wanted = (study, choice.file_name)
+        if wanted == self._suggested:
+            return
+        before = ui.exportPath.currentPath.strip() if self._suggested and self._suggested[0] == study else ""
+        kept = Path(before).parent if before else Path(str(slicer.app.userSettings().value(FOLDER, "") or ""))
+        self._suggested = wanted
+        ui.exportPath.currentPath = str((kept if kept.is_absolute() and kept.is_dir() else study.parent) / wanted[1])
 
     def _show_checks(self) -> None:
         ui = self._ui
