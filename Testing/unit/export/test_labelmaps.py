@@ -101,6 +101,7 @@ def test_slicer_finds_names_colours_and_voxels(tmp_path: Path, left_handed: bool
         assert np.allclose(np.array(found.GetColor()) * 255, segment.color, atol=1e-3)
         mask = mask_of(found, segmentation.labelmap)
         assert np.array_equal(mask, segmentation.labelmap.voxels == segment.value)
+        assert found.GetRepresentation("Binary labelmap").GetExtent() == (3, 9, 2, 6, 1, 3)  # no larger than needed
 
 
 def test_slicer_paints_on_the_whole_grid_afterwards(tmp_path: Path) -> None:
