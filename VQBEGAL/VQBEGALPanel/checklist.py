@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
 import qt
-import slicer
 from slicer.i18n import tr as _
 
-from VQBEGALLib.delivery import Check, preflight
 from VQBEGALLib.errors import VQBEGALError
 from VQBEGALLib.study.labelstore import read_index
-from VQBEGALPanel.delivering import Choice
+from VQBEGALPanel.sections import attempt
 
 if TYPE_CHECKING:
-    from VQBEGALPanel.delivering import Delivering
+    import slicer
+
+    from VQBEGALPanel.delivering import Choice, Delivering
+    from VQBEGALPanel.jobs import Job, Outcome
     from VQBEGALPanel.session import Session
 
 DELAY = 200
@@ -25,12 +27,22 @@ DELAY = 200
 MARKS = {"ok": ("✓", "#2e9e4f"), "warning": ("!", "#d98200"), "error": ("✗", "#d9363e")}
 
 
+@dataclass(frozen=True)
+class Check:
+    """One point of the list, as :class:`VQBEGALLib.delivery.Check`."""
+
+    name: str
+    level: str
+    text: str
+    remedy: str = ""
+
+
 class Checklist:
-    """Makes the list when its inputs have changed and somebody looks, and keeps it until they change again.
+    """Has the list made in the background when its inputs have changed and somebody looks, and keeps it until then.
 
     Args:
         session: with the open study.
-        delivering: knows the DICOM images that the application has.
+        delivering: has the list made.
         choice: returns what would be exported now, None where nothing can be.
         shown: tells whether the list can be seen.
         made: called when there is another list.
@@ -47,11 +59,13 @@ class Checklist:
         self._session, self._delivering = session, delivering
         self._choice, self._shown, self._made = choice, shown, made
         self._key: Hashable = None
+        self._asked: Hashable = None
+        self._job: Job | None = None
         self.checks: list[Check] = []
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(DELAY)
-        self._timer.connect("timeout()", self.refresh)
+        self._timer.connect("timeout()", attempt(self._refresh))
 
     @property
     def is_current(self) -> bool:
@@ -63,25 +77,52 @@ class Checklist:
         self._timer.stop()
 
     def schedule(self) -> None:
-        """Make the list soon, where it is out of date and can be seen."""
-        if self._shown() and not self.is_current:
+        """Have the list made soon, where it is out of date and can be seen."""
+        if self._shown() and self._inputs() not in (self._key, self._asked):
             self._timer.start()
 
-    def refresh(self) -> None:
-        """Make the list now, where it is out of date."""
-        key = self._inputs()
-        if key == self._key:
+    def _refresh(self) -> None:
+        key, choice = self._inputs(), self._choice()
+        if key in (self._key, self._asked) or not self._shown():
             return
-        choice = self._choice()
-        with slicer.util.WaitCursor():
-            self.checks = [] if choice is None else self._look(choice)
-        self._key = key
+        self._leave()
+        if choice is None:
+            self._take(key, [])
+            return
+        try:
+            self._asked = key
+            self._job, overlap = self._delivering.check(choice, lambda outcome: self._answered(key, outcome, overlap))
+        except VQBEGALError as error:
+            self._take(key, [Check(_("Result"), "error", error.problem, error.remedy)])
+
+    def _leave(self) -> None:
+        """Give up a list that is out of date before it is made."""
+        if self._job is not None:
+            self._job.cancel()
+        self._job = self._asked = None
+
+    def _answered(self, key: Hashable, outcome: Outcome, overlap: int) -> None:
+        if key != self._asked or outcome.cancelled:
+            return
+        if outcome.result is None:
+            checks = [Check(_("Result"), "error", outcome.problem, outcome.remedy)]
+        else:
+            checks = [Check(**item) for item in outcome.result["checks"]]
+        if overlap:
+            text = _("{count} voxels belong to several segments; the later one in the list gets them.")
+            remedy = _("Forbid overlap in the Segment Editor, or export the segments one by one.")
+            checks.append(Check(_("Overlap"), "warning", text.format(count=overlap), remedy))
+        self._take(key, checks)
+
+    def _take(self, key: Hashable, checks: list[Check]) -> None:
+        self.checks, self._key = checks, key
+        self._job = self._asked = None
         self._made()
 
     def problem(self) -> str:
-        """Return the first thing that forbids the export, empty where nothing does."""
+        """Return the first thing that forbids the export, empty where nothing does or the list is out of date."""
         if not self.is_current:
-            return _("The checklist is being made.")
+            return ""
         return next((f"{item.text} {item.remedy}".strip() for item in self.checks if item.level == "error"), "")
 
     def html(self) -> str:
@@ -100,18 +141,6 @@ class Checklist:
         labels = None if index is None else index.counter
         place = (str(study.folder), choice.case, choice.what, choice.format, choice.source, choice.server)
         return (*place, made, labels, node)
-
-    def _look(self, choice: Choice) -> list[Check]:
-        try:
-            wanted, overlap = self._delivering.wanted(choice)
-        except VQBEGALError as error:
-            return [Check(_("Result"), "error", error.problem, error.remedy)]
-        checks = preflight(self._session.study, wanted, sending=choice.server is not None)
-        if overlap:
-            text = _("{count} voxels belong to several segments; the later one in the list gets them.")
-            remedy = _("Forbid overlap in the Segment Editor, or export the segments one by one.")
-            checks.append(Check(_("Overlap"), "warning", text.format(count=overlap), remedy))
-        return checks
 
 
 def _changes(node: slicer.vtkMRMLSegmentationNode) -> tuple:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from slicer.i18n import tr as _
 
-from VQBEGALLib import delivery
 from VQBEGALLib.delivery.results import METHOD
 from VQBEGALLib.export.codes import coded
 from VQBEGALLib.export.segmentation import ANATOMICAL_STRUCTURE, Method, Segment
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     import slicer
 
     from VQBEGALLib.pacs.server import Server
-    from VQBEGALPanel.jobs import Outcome
+    from VQBEGALPanel.jobs import Job, Outcome
     from VQBEGALPanel.servers import Servers
     from VQBEGALPanel.session import Session
 
@@ -131,6 +130,20 @@ class Delivering:
         """Take an object out of the queue; it is not sent."""
         self._session.start(_("Removing"), ["queue", str(self._session.study.folder), "--remove", item], then)
 
+    def check(self, choice: Choice, then: Callable[[Outcome], None]) -> tuple[Job, int]:
+        """Look at what stands in the way of an export, in the background.
+
+        Returns:
+            The job, and how many voxels of the choice belong to several segments.
+
+        Raises:
+            VQBEGALError: the segmentation of the scene cannot be used.
+        """
+        folder, arguments, overlap = self._prepared("export", choice)
+        told = {} if choice.server is None else {"server": choice.server.to_json()}
+        job = self._session.errands.run([*arguments, "--check"], told, then, temporary=folder)
+        return job, overlap
+
     def _start(
         self,
         what: str,
@@ -140,50 +153,44 @@ class Delivering:
         told: dict[str, Any],
         then: Callable[[Outcome], None],
     ) -> None:
+        folder, arguments, _overlap = self._prepared(command, choice)
+        told = {**told, "creator": choice.creator} if choice.creator else told
+        self._session.start(what, [*arguments, *options], then, temporary=folder, told=told)
+
+    def _prepared(self, command: str, choice: Choice) -> tuple[Path, list[str], int]:
+        """Write what the command reads into a temporary folder.
+
+        Returns:
+            The folder, the command's arguments, and how many voxels belong to several segments.
+        """
         folder = Path(tempfile.mkdtemp(prefix="vqbegal-export-"))
         try:
-            chosen = self._options(choice, folder)
+            chosen, overlap = self._options(choice, folder)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         study = str(self._session.study.folder)
-        arguments = [command, study, choice.case, "--format", choice.format, *chosen, *options, "--stdin"]
-        told = {**told, "creator": choice.creator} if choice.creator else told
-        self._session.start(what, arguments, then, temporary=folder, told=told)
+        return folder, [command, study, choice.case, "--format", choice.format, *chosen, "--stdin"], overlap
 
-    def _options(self, choice: Choice, folder: Path) -> list[str]:
-        """Write what the command reads into a folder, and return its options."""
-        wanted, _overlap = self.wanted(choice)
-        options = ["--what", choice.what] if choice.what != SCENE else []
-        if wanted.labelmap is not None:
-            write_volume(folder / "labelmap.nii", wanted.labelmap)
-            options += ["--labelmap", str(folder / "labelmap.nii")]
-        if wanted.segments:
-            (folder / "segments.json").write_text(json.dumps(to_json(wanted.segments)), encoding="utf-8")
-            options += ["--segments", str(folder / "segments.json")]
+    def _options(self, choice: Choice, folder: Path) -> tuple[list[str], int]:
+        overlap, segments = 0, folder / "segments.json"
+        if choice.what == SCENE:
+            found = scenesegments.of_node(self._session, choice.case, choice.node)
+            overlap, meaning = found.overlap, list(found.segments)
+            write_volume(folder / "labelmap.nii", found.labelmap)
+            options = ["--labelmap", str(folder / "labelmap.nii")]
+        else:
+            meaning = organ_segments(self._session.study.config.organ, METHOD[choice.what])
+            options = ["--what", choice.what]
+        if meaning:
+            segments.write_text(json.dumps(to_json(meaning)), encoding="utf-8")
+            options += ["--segments", str(segments)]
         if choice.is_dicom and choice.source is not None:
             options += ["--source", str(choice.source)]
         elif files := self._known_images(choice):
             dicomsource.write_list(files, folder / "images.txt")
             options += ["--source", str(folder / "images.txt")]
-        return options
-
-    def wanted(self, choice: Choice) -> tuple[delivery.Choice, int]:
-        """Return a choice as the library takes it, and how many voxels of it belong to several segments.
-
-        Raises:
-            VQBEGALError: the segmentation of the scene cannot be used.
-        """
-        study, overlap = self._session.study, 0
-        sources = [choice.source] if choice.is_dicom and choice.source is not None else []
-        options = {"case": choice.case, "format": choice.format, "creator": choice.creator}
-        options["sources"] = sources or _folders(self._known_images(choice))
-        if choice.what == SCENE:
-            found = scenesegments.of_node(self._session, choice.case, choice.node)
-            overlap = found.overlap
-            return delivery.Choice(labelmap=found.labelmap, segments=found.segments, **options), overlap
-        segments = organ_segments(study.config.organ, METHOD[choice.what])
-        return delivery.Choice(what=choice.what, segments=segments, **options), overlap
+        return options, overlap
 
     def _known_images(self, choice: Choice) -> list[Path]:
         """Return the DICOM files of a case's primary image that the application's database has; often none."""
@@ -222,7 +229,3 @@ def to_json(segments: Sequence[Segment]) -> list[dict[str, Any]]:
         }
         for item in segments
     ]
-
-
-def _folders(files: Sequence[Path]) -> list[Path]:
-    return sorted({path.parent for path in files})

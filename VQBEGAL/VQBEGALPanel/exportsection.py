@@ -90,7 +90,6 @@ class ExportSection:
 
     def save(self) -> None:
         """Write the file, after asking where there is one already."""
-        self.checklist.refresh()
         if problem := self._problem():
             self.tell(problem)
             return
@@ -119,7 +118,6 @@ class ExportSection:
         )
 
     def _send(self) -> None:
-        self.checklist.refresh()
         if problem := self._problem():
             self.tell(problem)
             return
@@ -220,7 +218,7 @@ class ExportSection:
         self._update_gates()
 
     def _update_gates(self) -> None:
-        problem = self._problem()
+        problem = self._problem() or ("" if self.checklist.is_current else _("The checklist is being made."))
         nowhere = "" if self._ui.exportPath.currentPath.strip() else _("Choose a file first.")
         self._gate.set(self._ui.saveResult, problem or nowhere)
         kind = self._ui.exportFormat.currentData

@@ -47,37 +47,51 @@ class Work:
 
 
 class Errands:
-    """Short jobs beside the study's: they ask a server and touch no study."""
+    """Short jobs beside the study's: they ask and check, and write nothing into the study."""
 
     def __init__(self) -> None:
-        self._jobs: list[Job] = []
+        self._works: list[Work] = []
 
-    def run(self, arguments: Sequence[str], told: Mapping[str, Any], then: Callable[[Outcome], None]) -> Job:
+    def run(
+        self,
+        arguments: Sequence[str],
+        told: Mapping[str, Any],
+        then: Callable[[Outcome], None],
+        *,
+        temporary: Path | None = None,
+    ) -> Job:
         """Start one.
 
         Args:
             arguments: of the command.
             told: what it reads from its standard input.
             then: called with the outcome.
+            temporary: folder that goes when it has ended.
 
         Raises:
             OSError: it cannot be started.
         """
 
         def ended(outcome: Outcome) -> None:
-            self._jobs.remove(job)
+            self._works.remove(work)
+            work.tidy()
             then(outcome)
 
-        job = Job(arguments, lambda _event: None, ended, told)
-        job.start()
-        self._jobs.append(job)
-        return job
+        work = Work("", Job(arguments, lambda _event: None, ended, told), then, temporary)
+        try:
+            work.job.start()
+        except OSError:
+            work.tidy()
+            raise
+        self._works.append(work)
+        return work.job
 
     def stop(self) -> None:
         """End them all; nothing is reported."""
-        for job in self._jobs:
-            job.stop()
-        self._jobs.clear()
+        for work in self._works:
+            work.job.stop()
+            work.tidy()
+        self._works.clear()
 
 
 def log_line(event: Event) -> str:
