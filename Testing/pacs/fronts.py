@@ -102,6 +102,7 @@ def tls_front(port: int, certificate: tuple[Path, Path], *, client_ca: Path | No
         client_ca: authority whose clients alone are let in; anyone where None.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.sslsocket_class = _Secured
     context.load_cert_chain(*certificate)
     if client_ca:
         context.load_verify_locations(client_ca)
@@ -119,6 +120,13 @@ def tls_front(port: int, certificate: tuple[Path, Path], *, client_ca: Path | No
         yield listener.port
     finally:
         listener.close()
+
+
+class _Secured(ssl.SSLSocket):
+    """Closes itself where the client left before the handshake began; ssl forgets it then."""
+
+    def __del__(self) -> None:
+        self.close()
 
 
 def _pump(secured: ssl.SSLSocket, server: socket.socket) -> None:

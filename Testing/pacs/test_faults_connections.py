@@ -136,3 +136,28 @@ def test_a_connection_that_is_closed_half_way_through_the_body_is_tried_again(fo
         listener.close()
     assert len(seen) == 2
     assert not outcome.problems
+
+
+def test_a_server_that_takes_its_time_to_read_is_waited_for(folder: Path):
+    (image,) = tiny_images(folder, 1, PixelData=bytes(16_000_000), Rows=2000, Columns=4000)
+
+    def read_slowly(connection: socket.socket) -> None:
+        time.sleep(0.8)
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += connection.recv(1 << 10)
+        length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+        body = len(head.partition(b"\r\n\r\n")[2])
+        while body < length:
+            body += len(connection.recv(1 << 20))
+        connection.sendall(http(200, stow_json([image.sop_instance_uid])))
+
+    listener = Listener(read_slowly)
+    outcome = Outcome()
+    try:
+        server = web_server(f"http://127.0.0.1:{listener.port}/dicom-web", connect_timeout=0.3, attempts=1)
+        with connected(server) as pacs:
+            pacs.store([image], outcome)
+    finally:
+        listener.close()
+    assert outcome.stored == [image.sop_instance_uid]

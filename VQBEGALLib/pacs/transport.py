@@ -12,6 +12,8 @@ from typing import Any
 from VQBEGALLib import __version__
 from VQBEGALLib.errors import ServerError
 from VQBEGALLib.events import Reporter
+from VQBEGALLib.pacs.adapter import make_adapter
+from VQBEGALLib.pacs.probe import probe
 from VQBEGALLib.pacs.server import Secret, Server
 from VQBEGALLib.pacs.tls import make_context
 from VQBEGALLib.pacs.trouble import Trouble, of_exception, of_status
@@ -60,8 +62,9 @@ class Transport:
         self._session.auth = _authentication(server, secret)
         self._session.headers["User-Agent"] = f"VQBEGAL/{__version__}"
         self._session.verify = server.ca_file or True
-        if server.encrypted:
-            self._session.mount("https://", _adapter(self._requests, make_context(server)))
+        self._tls = make_context(server) if server.encrypted else None
+        adapter = make_adapter(self._tls, server.read_timeout)
+        self._session.mount(f"{server.scheme}://", adapter)
         if server.proxies:
             self._session.proxies = self._requests.utils.get_environ_proxies(server.url, no_proxy=None)
 
@@ -147,6 +150,8 @@ class Transport:
                 return found
             if not found.again:
                 break
+        if found.cut and self._tls and not self._session.proxies:
+            found = probe(self.server, self._tls) or found
         raise found.error  # outside of every except block: the library's own error quotes the address
 
     def _guarded(self, step: Callable[[], Any]) -> Any:
@@ -212,16 +217,3 @@ def _authentication(server: Server, secret: Secret | None) -> Callable[[Any], An
         return request
 
     return add
-
-
-def _adapter(requests: Any, context: Any) -> Any:
-    """Return an adapter of requests that makes its connections, also those through a proxy, with our TLS context."""
-
-    class Adapter(requests.adapters.HTTPAdapter):  # type: ignore[misc]
-        def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-            super().init_poolmanager(*arguments, **options, ssl_context=context)
-
-        def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-            return super().proxy_manager_for(proxy, **options, ssl_context=context)
-
-    return Adapter()

@@ -17,10 +17,11 @@ _LATER = "Try again later, or ask those who run the server."
 
 @dataclass(frozen=True)
 class Trouble:
-    """An error, and whether another attempt may help."""
+    """An error, whether another attempt may help, and whether the connection was cut without a word."""
 
     error: ServerError
     again: bool = False
+    cut: bool = False
 
 
 def of_exception(server: Server, error: BaseException) -> Trouble:
@@ -83,8 +84,8 @@ def silent(server: Server) -> Trouble:
 
 def broken_off(server: Server) -> Trouble:
     """Return the trouble of a connection that ended too early."""
-    hint = " It may want a client certificate." if server.encrypted and not server.cert_file else ""
-    return Trouble(ServerError(f"The connection to {server.name} broke off.", f"Try again.{hint}"), again=True)
+    problem = f"The connection to {server.name} broke off."
+    return Trouble(ServerError(problem, "Try again, or ask those who run the server."), again=True, cut=True)
 
 
 def not_understood(server: Server) -> ServerError:
