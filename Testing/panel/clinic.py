@@ -108,6 +108,8 @@ class ClinicScenario(PanelScenario):
                 driver.type_text(ui.serverUser, user)
             if password:
                 driver.type_text(ui.serverPassword, password)
+            if keyring:
+                ui.rememberPassword.checked = True
         driver.click(ui.saveServer)
         self.assertIn("is saved", ui.serverNote.text)
         driver.click(ui.closeServers)

@@ -1,6 +1,6 @@
 """Section 6: segmentations as files, with a checklist before them."""
 
-import unittest
+from unittest import mock
 
 import driver
 import numpy as np
@@ -190,10 +190,76 @@ class Checklist(ClinicScenario):
         self.assertFalse(self.ui.saveResult.enabled)
         self.assertIn("highdicom", self.ui.saveResult.toolTip)
         self.assertFalse(self.ui.editServers.enabled)
-        with unittest.mock.patch.object(slicer.util, "pip_install") as pip:
+        with mock.patch.object(slicer.util, "pip_install") as pip:
             driver.click(self.ui.installExport)
         pip.assert_not_called()  # it is installed after all
         self.assertTrue(self.ui.exportSetupFrame.isHidden())
+
+
+class Database:
+    """What the panel asks of the application's DICOM database, which this build lacks."""
+
+    def __init__(self, paths):
+        from pydicom import dcmread
+
+        self.files = {str(dcmread(path, specific_tags=["SOPInstanceUID"]).SOPInstanceUID): str(path) for path in paths}
+
+    def fileForInstance(self, uid):
+        return self.files.get(uid, "")
+
+
+class FromDicomModule(ClinicScenario):
+    """A volume that came from the application's DICOM database is remembered with its images."""
+
+    def setUp(self):
+        super().setUp()
+        from dicom_series import phantom_series
+        from VQBEGALPanel.geometry import LPS
+
+        self.images = phantom_series(self.folder / "dicom", size=48, slices=8)
+        self.database = Database(self.images.ct)
+        patch = mock.patch.object(slicer, "dicomDatabase", self.database, create=True)
+        patch.start()
+        self.addCleanup(patch.stop)
+        image = self.images.ct_image
+        self.node = slicer.util.addVolumeFromArray(image.voxels, LPS @ image.affine, "CT")
+        self.node.SetAttribute("DICOM.instanceUIDs", " ".join(self.database.files))
+        self.new_study()
+
+    def add(self):
+        """Add the volume as a case, and return where it came from."""
+        self.ui.ctVolume.setCurrentNode(self.node)
+        self.ui.mrVolume.setCurrentNode(None)
+        driver.click(self.ui.addCase)
+        self.wait_for_job(60)
+        self.assertEqual(self.told, [])
+        return self.panel.session.study.subjects["P01"].primary.source
+
+    def test_its_images_are_found_at_the_export(self):
+        import pydicom
+
+        source = self.add()
+        self.assertEqual(set(source["sop_instance_uids"]), set(self.database.files))
+        self.assertIsNone(self.ui.ctVolume.currentNode(), "A second click would add the volume again.")
+        self.give_results("P01", self.images.ct_labels.voxels)
+        (self.folder / "settings" / "sources.json").unlink(missing_ok=True)  # on another computer
+        self.open_section()
+        self.assertNotIn("✗", self.choose("prediction", "seg"))
+        found = pydicom.dcmread(self.save(self.folder / "seg.dcm"))
+        self.assertEqual(self.told, [])
+        self.assertEqual(found.StudyInstanceUID, self.images.study_uid)
+
+    def test_a_transform_or_a_lost_image_is_said(self):
+        from VQBEGALPanel import dicomsource
+
+        transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+        self.node.SetAndObserveTransformNodeID(transform.GetID())
+        self.assertNotIn("sop_instance_uids", self.add())
+        self.assertIn("under a transform", self.ui.log.plainText)
+        self.node.SetAndObserveTransformNodeID(None)
+        self.database.files.popitem()
+        self.assertEqual(dicomsource.of_node(self.node)[0], [])
+        self.assertIn("no longer", dicomsource.of_node(self.node)[1])
 
 
 def _frames(segmentation):

@@ -5,6 +5,7 @@ import signal
 import sys
 import unittest
 from pathlib import Path
+from typing import ClassVar
 from unittest import mock
 
 import driver
@@ -72,6 +73,39 @@ class Servers(ClinicScenario):
         self.assertIn("certificate", ui.serverPassword.toolTip)
         driver.click(ui.saveServer)
         self.assertIn("is saved", ui.serverNote.text)
+
+    def test_the_keyring_keeps_a_password_where_there_is_one(self):
+        import keyring
+        from keyring.backend import KeyringBackend
+
+        class Memory(KeyringBackend):
+            priority = 5
+            kept: ClassVar = {}
+
+            def set_password(self, service, username, password):
+                self.kept[service, username] = password
+
+            def get_password(self, service, username):
+                return self.kept.get((service, username))
+
+            def delete_password(self, service, username):
+                del self.kept[service, username]
+
+        ui = self.servers_window()
+        if not ui.rememberPassword.enabled:
+            self.assertIn("keyring", ui.rememberPassword.toolTip)
+        driver.click(ui.closeServers)
+        self.addCleanup(keyring.set_keyring, keyring.get_keyring())
+        keyring.set_keyring(Memory())
+        self.add_server("PACS-A", "https://pacs.example.org/dicom-web", user="jane", password="geheim", keyring=True)
+        self.assertEqual(list(Memory.kept.values()), ["geheim"])
+        self.panel = driver.reload_panel()
+        self.ui = self.panel.ui
+        servers = self.panel.servers_dialog._servers
+        self.assertEqual(servers.secret(servers.profiles()["PACS-A"]).reveal(), "geheim")
+        with self.answering(True):
+            driver.click(self.servers_window().removeServer)
+        self.assertEqual(Memory.kept, {})
 
 
 class Sending(ClinicScenario):
@@ -235,6 +269,32 @@ class Sending(ClinicScenario):
         self.send(password="")
         self.assertEqual(self.told, [])
         self.assertEqual(len(self.stored()), 1)
+
+
+class Refused(ClinicScenario):
+    """A server that takes some objects and refuses others."""
+
+    def test_what_is_refused_is_listed_with_its_reason_and_waits(self):
+        try:
+            from fronts import http, scripted, stow_json
+        except ImportError as error:  # trustme is among the packages for tests
+            self.skipTest(str(error))
+
+        def answer(request, _number):
+            if request.method != "POST":
+                return http(204)
+            return http(200, stow_json([], dict.fromkeys(request.uids(), 0xA700)))
+
+        with scripted(answer) as (url, _requests):
+            self.clinical_study()
+            self.add_server("PACS-B", url)
+            self.choose("prediction", "seg")
+            driver.click(self.ui.sendResult)
+            self.wait_for_job(60)
+            self.assertEqual(self.ui.exportProblems.rowCount, 1)
+            self.assertFalse(self.ui.exportProblems.isHidden())
+            self.assertIn("were not taken", self.ui.exportOutcome.text)
+            self.assertEqual(self.ui.queueTable.rowCount, 1)
 
 
 class FromPacs(ClinicScenario):
