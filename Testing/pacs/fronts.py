@@ -113,7 +113,7 @@ def tls_front(port: int, certificate: tuple[Path, Path], *, client_ca: Path | No
             context.wrap_socket(connection, server_side=True) as secured,
             socket.create_connection(("127.0.0.1", port)) as server,
         ):
-            _pump(secured, server)
+            pump(secured, server)
 
     listener = Listener(serve)
     try:
@@ -129,11 +129,12 @@ class _Secured(ssl.SSLSocket):
         self.close()
 
 
-def _pump(secured: ssl.SSLSocket, server: socket.socket) -> None:
+def pump(client: socket.socket, server: socket.socket) -> None:
     """Hand on bytes both ways until one side ends."""
     while True:
-        ready = [secured] if secured.pending() else select.select([secured, server], [], [])[0]
-        for source, target in ((secured, server), (server, secured)):
+        decrypted = isinstance(client, ssl.SSLSocket) and client.pending()
+        ready = [client] if decrypted else select.select([client, server], [], [])[0]
+        for source, target in ((client, server), (server, client)):
             if source in ready:
                 data = source.recv(1 << 16)
                 if not data:
