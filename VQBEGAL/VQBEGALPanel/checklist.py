@@ -27,6 +27,10 @@ DELAY = 200
 MARKS = {"ok": ("✓", "#2e9e4f"), "warning": ("!", "#d98200"), "error": ("✗", "#d9363e")}
 
 
+_NOTHING = object()
+"""No list is being made; None stands for the list without a choice."""
+
+
 @dataclass(frozen=True)
 class Check:
     """One point of the list, as :class:`VQBEGALLib.delivery.Check`."""
@@ -59,7 +63,7 @@ class Checklist:
         self._session, self._delivering = session, delivering
         self._choice, self._shown, self._made = choice, shown, made
         self._key: Hashable = None
-        self._asked: Hashable = None
+        self._asked: Hashable = _NOTHING
         self._job: Job | None = None
         self.checks: list[Check] = []
         self._timer = qt.QTimer()
@@ -99,7 +103,7 @@ class Checklist:
         """Give up a list that is out of date before it is made."""
         if self._job is not None:
             self._job.cancel()
-        self._job = self._asked = None
+        self._job, self._asked = None, _NOTHING
 
     def _answered(self, key: Hashable, outcome: Outcome, overlap: int) -> None:
         if key != self._asked or outcome.cancelled:
@@ -116,7 +120,7 @@ class Checklist:
 
     def _take(self, key: Hashable, checks: list[Check]) -> None:
         self.checks, self._key = checks, key
-        self._job = self._asked = None
+        self._job, self._asked = None, _NOTHING
         self._made()
 
     def problem(self) -> str:
