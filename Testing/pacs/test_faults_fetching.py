@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from Testing.pacs.fronts import Request, http, listing, multipart, scripted
-from Testing.pacs.support import connected, tiny_images, uids, web_server
-from VQBEGALLib.errors import ServerError
+from Testing.pacs.support import PASSWORD, connected, tiny_images, uids, web_server
+from VQBEGALLib.errors import CancelledError, ServerError
 from VQBEGALLib.events import Reporter
-from VQBEGALLib.pacs import Connection
+from VQBEGALLib.pacs import Connection, connect
 
 
 def ask_all(pacs: Connection, folder: Path) -> list[ServerError]:
@@ -88,3 +88,22 @@ def test_a_fetch_that_brings_too_little_says_so(folder: Path):
     ):
         pacs.retrieve(lost.study_uid, lost.series_uid, folder / "fetched", Reporter())
     assert [path.stem for path in (folder / "fetched").iterdir()] == [here.sop_instance_uid]
+
+
+def test_cancel_ends_a_fetch_in_the_middle_of_an_image(folder: Path):
+    (image,) = tiny_images(folder, 1)
+
+    def script(request: Request, number: int) -> bytes:
+        if request.path.rpartition("/")[2].startswith("instances"):
+            return listing(image.sop_instance_uid)
+        (folder / "cancel").touch()
+        return multipart(image.path.read_bytes())
+
+    reporter = Reporter(cancel_file=folder / "cancel")
+    with (
+        scripted(script) as (url, _),
+        connect(web_server(url), PASSWORD, reporter) as pacs,
+        pytest.raises(CancelledError),
+    ):
+        pacs.retrieve(image.study_uid, image.series_uid, folder / "fetched", reporter)
+    assert list((folder / "fetched").iterdir()) == []

@@ -40,6 +40,10 @@ class Outcome:
     failed: dict[str, str] = field(default_factory=dict)
     remarks: dict[str, str] = field(default_factory=dict)
 
+    def knows(self, uid: str) -> bool:
+        """Tell whether the server said anything about an instance."""
+        return uid in self.stored or uid in self.failed
+
     def problem(self, uid: str) -> str:
         """Return what is wrong with an instance; empty where it is stored."""
         return self.failed.get(uid, "" if uid in self.stored else UNCONFIRMED)

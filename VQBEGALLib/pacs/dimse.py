@@ -17,7 +17,7 @@ from VQBEGALLib.pacs.connection import FoundStudy, Instance, OnDone
 from VQBEGALLib.pacs.quiet import quiet
 from VQBEGALLib.pacs.server import Server
 from VQBEGALLib.pacs.tls import make_context
-from VQBEGALLib.pacs.transport import FIRST_PAUSE, wait
+from VQBEGALLib.pacs.transport import FIRST_PAUSE, LONGEST_PAUSE, wait
 from VQBEGALLib.pacs.trouble import Trouble, broken_off, silent
 from VQBEGALLib.volumes.libraries import library
 
@@ -71,7 +71,7 @@ class Dimse:
     def store(self, instances: Sequence[Instance], on_done: OnDone) -> None:
         """Send instances over one association; another one where it is lost, for those that are left."""
         left = list(instances)
-        failures, pause = 0, FIRST_PAUSE
+        failures = 0
         with self._reporter.stage("send", len(left), unit="image") as stage:
             while left:
                 before = len(left)
@@ -81,7 +81,7 @@ class Dimse:
                 failures = failures + 1 if len(left) == before else 1
                 if failures >= self._server.attempts or not trouble.again:
                     raise trouble.error
-                wait(pause * 2 ** (failures - 1), self._reporter)
+                wait(min(FIRST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE), self._reporter)
 
     def query(self, *, patient: str = "", study_uid: str = "", modality: str = "", limit: int = 50) -> list[FoundStudy]:
         """Refuse."""
@@ -114,7 +114,7 @@ class Dimse:
         started = time.monotonic()
         try:
             status = association.send_c_store(_read(instance.path), msg_id=number).get("Status")
-        except ValueError:
+        except (ValueError, AttributeError):
             return "Refused: the server does not take this kind of object or its transfer syntax."
         except (RuntimeError, OSError):  # the association ended meanwhile
             status = None

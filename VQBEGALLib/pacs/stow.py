@@ -91,19 +91,16 @@ def _post(transport: Transport, batch: Sequence[Instance], reporter: Reporter) -
         if outcome is None:
             raise not_understood(transport.server)
         return outcome
-    told = outcome is not None and any(
-        outcome.problem(item.sop_instance_uid) == "" or item.sop_instance_uid in outcome.failed for item in batch
-    )
+    told = outcome is not None and any(outcome.knows(item.sop_instance_uid) for item in batch)
     return outcome if outcome is not None and told else answer.status
 
 
 def _report(batch: Sequence[Instance], outcome: Outcome, on_done: OnDone, reporter: Reporter, stage: Stage) -> None:
     for instance in batch:
         on_done(instance.sop_instance_uid, outcome.problem(instance.sop_instance_uid))
-    if remarks := sorted(
-        {outcome.remarks[item.sop_instance_uid] for item in batch if item.sop_instance_uid in outcome.remarks}
-    ):
-        reporter.warn(f"The server remarks: {'; '.join(remarks)}.")
+    remarks = {outcome.remarks.get(instance.sop_instance_uid, "") for instance in batch} - {""}
+    if remarks:
+        reporter.warn(f"The server remarks: {'; '.join(sorted(remarks))}.")
     stage.advance(len(batch))
 
 
