@@ -87,9 +87,9 @@ def _of_codes(segmentation: Segmentation, choice: Choice) -> Iterator[Check]:
     lost = [segment.name for segment in segmentation.segments if segment.type is None]
     if not lost:
         yield Check("Codes", "ok", "Every segment is coded.")
-    elif choice.format in DICOM:
+    elif choice.format in ("seg", "seg-labelmap"):
         yield Check("Codes", "error", f"{', '.join(lost)}: no code.", "Choose the organ from the terminology.")
-    elif choice.format == "nrrd":
+    elif choice.format in ("nrrd", "rtstruct"):
         yield Check("Codes", "warning", f"{', '.join(lost)}: no code.", "Only the name will be in the file.")
 
 

@@ -75,8 +75,7 @@ def materials(
         ServerError: the server cannot be asked for the headers.
     """
     segmentation = segmentation_of(study, choice)
-    if not segmentation.slices():
-        raise InputError("The segmentation is empty: nothing to export.", "Segment or annotate the case first.")
+    segmentation.present()
     if choice.format not in DICOM:
         return segmentation, None, None
     source = find_source(study, choice.case, given=choice.sources, server=server)

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from VQBEGALLib.errors import InputError
 from VQBEGALLib.export.heading import UTF_8, copy_study, one_line, series_number
 from VQBEGALLib.export.overlay import Overlay, window_of
 from VQBEGALLib.export.segmentation import SOFTWARE, Provenance, Segmentation
@@ -41,10 +40,7 @@ def make_capture(segmentation: Segmentation, source: SourceSeries, image: Volume
         InputError: the segmentation is empty, or it or the image is on another grid than the source.
         MissingDependencyError: highdicom or Pillow is not installed.
     """
-    empty = segmentation.empty()
-    segments = tuple(segment for segment in segmentation.segments if segment not in empty)
-    if not segments:
-        raise InputError("The segmentation is empty: nothing to export.", "Segment or annotate the case first.")
+    segments = segmentation.present()
     labelmap = source.align(segmentation.labelmap)
     image = on_grid(image, source.grid, name="The image")
     made = segmentation.provenance

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from VQBEGALLib.errors import InputError
 from VQBEGALLib.export.contours import Points, outlines, to_patient
 from VQBEGALLib.export.heading import copy_study, one_line, series_number
 from VQBEGALLib.export.segmentation import SOFTWARE, Code, Provenance, Segment, Segmentation
@@ -40,10 +39,7 @@ def make_rtstruct(segmentation: Segmentation, source: SourceSeries) -> Any:
         InputError: the segmentation is empty, or on another grid than the source.
         MissingDependencyError: pydicom or contourpy is not installed.
     """
-    empty = segmentation.empty()
-    segments = [segment for segment in segmentation.segments if segment not in empty]
-    if not segments:
-        raise InputError("The segmentation is empty: nothing to export.", "Segment or annotate the case first.")
+    segments = segmentation.present()
     labelmap = source.align(segmentation.labelmap)
     data = _headed(source, segmentation.provenance)
     frame = source.text("FrameOfReferenceUID")

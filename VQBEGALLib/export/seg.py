@@ -5,11 +5,14 @@ Source: DICOM PS3.3, A.51 (Segmentation IOD) and A.51.6 (labelmap, Supplement 24
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 
 from VQBEGALLib.errors import InputError
+from VQBEGALLib.export.heading import UTF_8, one_line, series_number
 from VQBEGALLib.export.segmentation import SOFTWARE, Code, Segment, Segmentation
 from VQBEGALLib.export.source import SourceSeries
 from VQBEGALLib.volumes import Volume
@@ -39,43 +42,41 @@ def make_seg(segmentation: Segmentation, source: SourceSeries, *, kind: Kind = "
     """
     hd = library("highdicom", needed_by=_HD)
     uid = library("pydicom.uid", needed_by=_HD)
-    segments = present(segmentation)
+    segments = coded_segments(segmentation)
     labelmap = _numbered(source.align(segmentation.labelmap), segments)
     made = segmentation.provenance
-    return hd.seg.Segmentation(
-        source_images=source.datasets,
-        **_pixels(hd, labelmap, source),
-        segmentation_type=kind,
-        segment_descriptions=[
-            _description(hd, number, segment, segmentation) for number, segment in enumerate(segments, start=1)
-        ],
-        series_instance_uid=uid.generate_uid(),
-        series_number=SERIES_OFFSET + int(source.datasets[0].get("SeriesNumber") or 0),
-        series_description=made.description,
-        sop_instance_uid=uid.generate_uid(),
-        instance_number=1,
-        manufacturer=SOFTWARE,
-        manufacturer_model_name=SOFTWARE,
-        software_versions=made.version,
-        device_serial_number="none",
-        content_description=made.description,
-        content_creator_name=made.creator or None,
-        specific_character_set=source.datasets[0].get("SpecificCharacterSet") or None,
-    )
+    description = one_line(made.description)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some of highdicom's quote the patient's name
+        return hd.seg.Segmentation(
+            source_images=source.datasets,
+            **_pixels(hd, labelmap, source),
+            segmentation_type=kind,
+            segment_descriptions=[
+                _description(hd, number, segment, segmentation) for number, segment in enumerate(segments, start=1)
+            ],
+            series_instance_uid=uid.generate_uid(),
+            series_number=series_number(source, SERIES_OFFSET),
+            series_description=description,
+            sop_instance_uid=uid.generate_uid(),
+            instance_number=1,
+            manufacturer=SOFTWARE,
+            manufacturer_model_name=SOFTWARE,
+            software_versions=made.version,
+            device_serial_number="none",
+            content_description=description,
+            content_creator_name=made.creator or None,
+            specific_character_set=UTF_8,
+        )
 
 
-def present(segmentation: Segmentation) -> list[Segment]:
-    """Return the segments that have voxels and are coded.
+def coded_segments(segmentation: Segmentation) -> tuple[Segment, ...]:
+    """Return the segments with a voxel.
 
     Raises:
-        InputError: there is none, or one is not coded.
+        InputError: there is none, or one of them is not coded.
     """
-    empty = segmentation.empty()
-    segments = [segment for segment in segmentation.segments if segment not in empty]
-    if not segments:
-        raise InputError(
-            "The segmentation is empty: there is nothing to export.", "Segment or annotate the case first."
-        )
+    segments = segmentation.present()
     for segment in segments:
         if segment.type is None:
             raise InputError(
@@ -84,7 +85,7 @@ def present(segmentation: Segmentation) -> list[Segment]:
     return segments
 
 
-def _numbered(labelmap: Volume, segments: list[Segment]) -> Volume:
+def _numbered(labelmap: Volume, segments: Sequence[Segment]) -> Volume:
     """Return the labelmap with the segments' numbers, from 1 on without a gap, instead of their values."""
     if [segment.value for segment in segments] == list(range(1, len(segments) + 1)):
         return labelmap

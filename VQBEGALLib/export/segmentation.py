@@ -154,6 +154,14 @@ class Segmentation:
         found = _values(self.labelmap)
         return [segment for segment in self.segments if segment.value not in found]
 
+    def present(self) -> tuple[Segment, ...]:
+        """Return the segments with a voxel; an InputError where there is none."""
+        empty = self.empty()
+        found = tuple(segment for segment in self.segments if segment not in empty)
+        if not found:
+            raise InputError("The segmentation is empty: nothing to export.", "Segment or annotate the case first.")
+        return found
+
     def slices(self) -> list[int]:
         """Return the indices along K of the slices that hold a segment."""
         return [int(index) for index in np.flatnonzero(self.labelmap.voxels.any(axis=(1, 2)))]

@@ -181,14 +181,30 @@ def test_a_validator_finds_no_error(tmp_path):
     assert "Segmentation" in done.stdout + done.stderr
 
 
-def test_a_name_outside_ascii_survives(tmp_path):
+def test_names_outside_ascii_survive_whatever_the_source_was_written_in(tmp_path):
     def rename(data: pydicom.Dataset, index: int) -> None:
         data.SpecificCharacterSet = "ISO_IR 100"
         data.PatientName = "Müller^Jörg"
 
     labelmap = labelmap_at(POSES["axial"])
-    path = saved(make_seg(both(labelmap), source_of(labelmap, tmp_path / "series", edit=rename)), tmp_path)
-    assert pydicom.dcmread(path).PatientName == "Müller^Jörg"
+    odd = Segmentation(
+        labelmap=labelmap, segments=(replace(LIVER, name="Läsion α"), SPLEEN), provenance=Provenance(creator="Ño^Zoë")
+    )
+    path = saved(make_seg(odd, source_of(labelmap, tmp_path / "series", edit=rename)), tmp_path)
+    data = pydicom.dcmread(path)
+    assert (data.PatientName, data.ContentCreatorName) == ("Müller^Jörg", "Ño^Zoë")
+    assert data.SegmentSequence[0].SegmentLabel == "Läsion α"
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_name_without_parts_is_not_shouted_out(tmp_path, recwarn):
+    def rename(data: pydicom.Dataset, index: int) -> None:
+        data.PatientName = "PLANTEDNAME"
+
+    labelmap = labelmap_at(POSES["axial"])
+    data = make_seg(both(labelmap), source_of(labelmap, tmp_path / "series", edit=rename))
+    assert data.PatientName == "PLANTEDNAME"
+    assert not [item for item in recwarn if "PLANTEDNAME" in str(item.message)]
 
 
 def test_an_empty_segment_is_left_out_and_an_empty_segmentation_refused(tmp_path):
