@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,22 +16,6 @@ if TYPE_CHECKING:
     from VQBEGALLib.slices import SlicePair
     from VQBEGALLib.slices.reader import PairReader
     from VQBEGALLib.training import Example
-
-
-@pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of its own with room for 256 KiB; skipped where this process may not mount one."""
-    folder = tmp_path / "tiny disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
-    if (
-        not sys.platform.startswith("linux")
-        or not shutil.which("mount")
-        or subprocess.run(mount, capture_output=True, check=False).returncode
-    ):
-        pytest.skip("a disk of a few KiB can be mounted only by the superuser on Linux")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 @pytest.fixture(scope="session")

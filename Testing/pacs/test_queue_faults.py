@@ -1,0 +1,169 @@
+"""Whatever goes wrong on the way: what a person is told, what waits afterwards, and that the PACS gets it once."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from Testing.delivery_case import DeliveryCase, make_case
+from Testing.dicom_series import PLANTED
+from Testing.pacs.fronts import Certificates, Request, http, scripted, stow_json, tls_front
+from Testing.pacs.orthanc import Orthanc
+from VQBEGALLib.delivery import waiting
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> DeliveryCase:
+    return make_case(tmp_path)
+
+
+@pytest.fixture
+def push(call, monkeypatch, own_settings: Path):
+    """Calls ``vqbegal push`` with a server of the name PACS-A at an address."""
+
+    def run(url: str, *words: object, **changes: object):
+        fields = {"name": "PACS-A", "url": url, "user": Orthanc.user, "auth": "basic", "plain": url.startswith("http:")}
+        fields |= {"connect_timeout": 5.0, "read_timeout": 20.0, "attempts": 1, **changes}
+        (own_settings / "servers.json").write_text(json.dumps({"servers": [fields]}))
+        monkeypatch.setattr("sys.stdin", io.StringIO(f"{Orthanc.password}\n"))
+        return call("push", *words, "--server", "PACS-A", "--password-stdin", "--events", "json")
+
+    return run
+
+
+def nothing_leaked(case: DeliveryCase, told) -> None:
+    for word in (*PLANTED, Orthanc.password):
+        assert word not in told.out + told.err
+    for path in case.folder.rglob("*"):
+        if path.is_file():
+            text = path.read_bytes()
+            assert Orthanc.password.encode() not in text, path
+            if path.suffix != ".dcm":  # the objects that wait name their patient, as they must
+                assert not [word for word in PLANTED if word.encode() in text], path
+
+
+def refusing(status: int, reason: int) -> Callable[[Request, int], bytes]:
+    return lambda request, number: http(status, stow_json([], dict.fromkeys(request.uids(), reason)))
+
+
+def slow(request: Request, number: int) -> bytes:
+    time.sleep(2)
+    return http(200, stow_json(request.uids()))
+
+
+FAULTS = {
+    "200 with failed items": (refusing(200, 0xA700), "out of space"),
+    "409": (refusing(409, 0xC000), ""),
+    "413": (lambda request, number: http(413), "large"),
+    "garbage": (lambda request, number: http(200, b"<html>hello</html>", content_type="text/html"), ""),
+    "half-closed connection": (lambda request, number: None, ""),
+    "slow": (slow, "silent"),
+    "503": (lambda request, number: http(503), ""),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_it_is_told_it_waits_and_it_arrives_once(push, case, orthanc, fault):
+    script, says = FAULTS[fault]
+    with scripted(script) as (url, _):
+        told = push(url, case.folder, "P1", read_timeout=1.0)
+    assert told.code == 9, told.out
+    last = told.events[-1]
+    words = last.get("problem", "") + " ".join(item["reason"] for item in last.get("problems", ()))
+    assert words.strip()
+    assert says in words
+    nothing_leaked(case, told)
+    (item,) = waiting(case.folder)
+    assert len(item.left) == 1
+    assert not case.study.events("sent")
+
+    told = push(orthanc.url, case.folder)
+    assert told.code == 0, told.out
+    assert orthanc.instances() == [item.left[0].sop_instance_uid]
+    assert waiting(case.folder) == []
+    assert len(case.study.events("sent")) == 1
+    nothing_leaked(case, told)
+
+
+def test_an_error_of_the_server_that_passes_is_not_even_noticed(push, case):
+    def script(request: Request, number: int) -> bytes:
+        return http(500) if number == 0 else http(200, stow_json(request.uids()))
+
+    with scripted(script) as (url, requests):
+        told = push(url, case.folder, "P1", attempts=3)
+    assert told.code == 0, told.out
+    assert len(requests) == 2
+    assert waiting(case.folder) == []
+
+
+@pytest.mark.parametrize(
+    ("certificate", "trusted", "says"),
+    [("expired", True, "expired"), ("elsewhere", True, "another address"), ("good", False, "certificate")],
+)
+def test_a_certificate_that_is_not_good_stops_it(push, case, orthanc, tmp_path, certificate, trusted, says):
+    made = Certificates(tmp_path / "certificates")
+    with tls_front(orthanc.http_port, getattr(made, certificate)) as port:
+        told = push(
+            f"https://127.0.0.1:{port}/dicom-web", case.folder, "P1", ca_file=str(made.ca_file) if trusted else ""
+        )
+    assert told.code == 9, told.out
+    assert says in told.events[-1]["problem"]
+    assert told.events[-1]["remedy"]
+    assert len(waiting(case.folder)) == 1
+    assert orthanc.count() == 0
+    with tls_front(orthanc.http_port, made.good, client_ca=made.ca_file) as port:
+        certificate_file, key_file = map(str, made.client)
+        options = {"ca_file": str(made.ca_file), "cert_file": certificate_file, "key_file": key_file}
+        assert push(f"https://127.0.0.1:{port}/dicom-web", case.folder, **options).code == 0
+    assert orthanc.count() == 1
+
+
+def test_only_what_was_refused_is_sent_again(push, tmp_path, orthanc):
+    case = make_case(tmp_path, slices=20)
+    refused: list[str] = []
+
+    def script(request: Request, number: int) -> bytes:
+        uids = request.uids()
+        refused.extend(uids[::3])
+        return http(200, stow_json([uid for uid in uids if uid not in refused], dict.fromkeys(refused, 0x0110)))
+
+    with scripted(script) as (url, _):
+        told = push(url, case.folder, "P1", "--format", "sc")
+    result = told.events[-1]
+    count = int(case.truth.voxels.any(axis=(1, 2)).sum())
+    assert told.code == 9
+    assert result["sent"] == count - len(refused)
+    assert len(result["problems"]) == result["waiting"] == len(refused)
+    assert push(orthanc.url, case.folder).events[-1]["sent"] == len(refused)
+    assert sorted(orthanc.instances()) == sorted(refused)
+
+
+def test_a_full_disk_puts_nothing_half_into_the_queue(push, orthanc, tiny_disk, tmp_path):
+    case = make_case(tmp_path, size=64, slices=30)
+    with case.study.writing("fill"):
+        (case.folder / "outbox").symlink_to(tiny_disk, target_is_directory=True)
+    (tiny_disk / "filler").write_bytes(b"0" * (230 << 10))
+    told = push(orthanc.url, case.folder, "P1")
+    assert told.code == 6, told.out
+    assert "full" in told.events[-1]["problem"]
+    (tiny_disk / "filler").unlink()
+    assert waiting(case.folder) == []
+    assert orthanc.count() == 0
+    assert push(orthanc.url, case.folder, "P1").code == 0
+    assert orthanc.count() == 1
+
+
+def test_1200_slices(push, orthanc, tmp_path):
+    case = make_case(tmp_path, size=24, slices=1200)
+    full = case.truth.with_voxels(np.ones(case.truth.shape, np.uint8))
+    case.study.put_prediction(0, "P1", full, [0.0] * 1200)
+    told = push(orthanc.url, case.folder, "P1")
+    assert told.code == 0, told.out
+    (stored,) = orthanc.rest("/instances")
+    assert orthanc.rest(f"/instances/{stored}/simplified-tags")["NumberOfFrames"] == "1200"
