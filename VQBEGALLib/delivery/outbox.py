@@ -77,7 +77,7 @@ def put(
     """Add an item, in one step.
 
     Args:
-        study: the study's folder.
+        study: the study's folder; it is held for writing.
         fill: writes the objects into a folder and returns them.
         about: for the log.
         server: its name.
@@ -86,6 +86,7 @@ def put(
     Raises:
         StorageError: the disk is full or refuses; then nothing is added.
     """
+    remove_abandoned(study)
     now = datetime.now(timezone.utc)
     name = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
     make_folder(study / OUTBOX)
@@ -111,6 +112,15 @@ def put(
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return read(study, name)
+
+
+def remove_abandoned(study: Path) -> None:
+    """Delete what a killed process was about to put here or to take away: it names patients, and nothing waits in it.
+
+    The study is held for writing, so that nobody is at work on it.
+    """
+    for path in (study / OUTBOX).glob(f"{TEMPORARY}*"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def waiting(study: Path) -> list[Item]:

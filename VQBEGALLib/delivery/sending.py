@@ -86,6 +86,7 @@ def resend(study: Study, server: Server, secret: Secret | None, *, reporter: Rep
         ServerError, CancelledError: as :func:`push`.
         StudyError: an item of the queue is damaged.
     """
+    outbox.remove_abandoned(study.folder)
     items = [item for item in outbox.waiting(study.folder) if server.name == item.server or server.url == item.address]
     with connect(server, secret, reporter) as connection:
         return _send(study, items, connection, server)

@@ -64,7 +64,8 @@ def gather(
 def from_table(table: Path, *, seed: int = 0) -> list[NewSubject]:
     """Read a CSV file with one subject a line.
 
-    Columns: case; primary or auxiliary or both; optional primary_labels, auxiliary_labels, patient (the case
+    Columns: case; primary or auxiliary or both (a volume's file, a DICOM series' folder, or a .txt file that lists the
+    files of one series, where a folder holds several); optional primary_labels, auxiliary_labels, patient (the case
     where empty), primary_source and auxiliary_source (the DICOM files that the image was made of: their folder, or a
     list in a .txt file) and split (train, validation or test; drawn by the seed where the column is missing). Paths are
     relative to the table.

@@ -52,7 +52,7 @@ def read_series(path: Path, *, series_uid: str | None = None) -> DicomSeries:
     sheared, exact affine.
 
     Args:
-        path: a folder or one file of the series.
+        path: a folder, one file of the series, or a list of files as :func:`dicom_files` takes it.
         series_uid: chooses among several series in the folder.
 
     Raises:
@@ -79,8 +79,8 @@ def identity(slices: Sequence[Slice]) -> dict[str, Any]:
 
 
 def is_dicom(path: Path) -> bool:
-    """Tell whether a path is a folder, or a file that is or calls itself DICOM."""
-    if path.is_dir() or path.name.lower().endswith(".dcm"):
+    """Tell whether a path is a folder, a list of files (.txt), or a file that is or calls itself DICOM."""
+    if path.is_dir() or path.name.lower().endswith((".dcm", LIST)):
         return True
     try:
         with path.open("rb") as stream:
@@ -156,7 +156,9 @@ def _choose(slices: Sequence[Slice], path: Path, series_uid: str | None) -> list
     )
     if series_uid is None:
         if len(found) > 1:
-            raise InputError(f"{path} holds {len(found)} series: {choices}.", "Name one of them, or keep one a folder.")
+            raise InputError(
+                f"{path} holds {len(found)} series: {choices}.", "Keep one a folder, or list its files in a .txt file."
+            )
         return next(iter(found.values()))
     if series_uid not in found:
         raise InputError(f"{path} has no images of series {series_uid}.", f"It has: {choices}.")

@@ -67,9 +67,14 @@ def test_a_line_that_a_kill_tore_is_passed_over(tmp_path):
     assert len(outbox.read(tmp_path, item.id).left) == 1
 
 
-def test_a_kill_while_it_is_filled_leaves_nothing_that_waits(tmp_path):
-    make_folder(tmp_path / "outbox" / ".tmp-20260101T000000-00000000")
+def test_a_kill_while_it_is_filled_leaves_nothing_that_waits_and_the_next_use_deletes_it(tmp_path):
+    abandoned = tmp_path / "outbox" / ".tmp-20260101T000000-00000000"
+    make_folder(abandoned)
+    (abandoned / "00001.dcm").write_bytes(b"names a patient")
     assert outbox.waiting(tmp_path) == []
+    put(tmp_path)
+    assert not abandoned.exists()
+    assert len(outbox.waiting(tmp_path)) == 1
 
 
 def test_a_full_disk_leaves_the_queue_as_it_was(tiny_disk):

@@ -10,6 +10,7 @@ import pytest
 
 from Testing.dicom_series import PLANTED, phantom_series, write_series
 from VQBEGALLib.config import preset
+from VQBEGALLib.errors import InputError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.study import Study
 from VQBEGALLib.study.cohort import from_table
@@ -98,3 +99,15 @@ def test_nothing_of_the_patient_is_in_the_study(tmp_path):
     for path in study.folder.rglob("*"):
         text = path.read_bytes() if path.is_file() else b""
         assert not [secret for secret in PLANTED if secret.encode() in text], path
+
+
+def test_one_of_several_series_in_a_folder_is_chosen_by_a_list_of_its_files(tmp_path, image):
+    files = write_series(tmp_path / "dicom", image)
+    write_series(tmp_path / "dicom" / "other", image, modality="MR")
+    with pytest.raises(InputError, match="2 series") as caught:
+        added(tmp_path, {"primary": tmp_path / "dicom"})
+    assert ".txt" in caught.value.remedy
+    source = listed(files, tmp_path / "files.txt")
+    study, _ = added(tmp_path, {"primary": source})
+    assert study.subject("P1").primary.source["modality"] == "CT"
+    assert np.array_equal(study.volume("P1").voxels, image.voxels)
