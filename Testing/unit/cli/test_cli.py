@@ -562,27 +562,33 @@ def test_the_help_and_the_version_of_the_whole(call):
     assert call("--version").out == f"vqbegal {__version__}\n"
 
 
+GROUPS = ("study", "server")
+"""Commands with actions of their own."""
+
+
 def readme_commands() -> list[str]:
     text = README.replace("\\\n", " ")
     return re.findall(r"(?:^ {4}|`)(vqbegal [^`#\n]+)", text, re.MULTILINE)
+
+
+def name_in(line: str) -> str:
+    words = line.split()[1:]
+    return " ".join(words[:2]) if words[0] in GROUPS else words[0]
 
 
 def test_the_readme_names_only_commands_and_options_that_exist():
     found = readme_commands()
     assert len(found) > 10
     for line in found:
-        words = line.split()[1:]
-        name = " ".join(words[:2]) if words[0] == "study" else words[0]
+        words, name = line.split()[1:], name_in(line)
         assert name in COMMANDS, line
         known = {text for action in COMMANDS[name]._actions for text in action.option_strings}
         assert {word for word in words if word.startswith("-")} <= known, line
 
 
 def test_the_readme_names_every_command():
-    told = {
-        " ".join(line.split()[1:3]) if "study" in line.split()[1] else line.split()[1] for line in readme_commands()
-    }
-    assert told >= set(COMMANDS) - {"study", "study add", "demo"}
+    told = {name_in(line) for line in readme_commands()}
+    assert told >= set(COMMANDS) - {*GROUPS, "study add", "demo"}
 
 
 # Slices --------------------------------------------------------------------------------------------------------
