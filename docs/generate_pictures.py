@@ -21,6 +21,7 @@ host.load_module(ROOT / "VQBEGAL" / "VQBEGAL.py")
 
 import driver  # noqa: E402
 import numpy as np  # noqa: E402
+from clinic import ClinicScenario  # noqa: E402
 from PIL import Image  # noqa: E402
 from screenshot import make_screenshot, set_dark  # noqa: E402
 from support import PanelScenario  # noqa: E402
@@ -40,8 +41,8 @@ def liver(number: int) -> np.ndarray:
     return make_subject(np.random.default_rng([0, number - 1]), **SIZES).ct_labels.voxels
 
 
-class Pictures(PanelScenario):
-    """Walks the tutorial and takes a picture at every stop.
+class Camera:
+    """Takes pictures of a scenario.
 
     Args:
         images: folder of the pictures.
@@ -49,14 +50,30 @@ class Pictures(PanelScenario):
 
     def __init__(self, images: Path) -> None:
         super().__init__()
-        self.images = images
+        self.pictures = images
 
     def take(self, name: str, section: str) -> None:
         """Write a picture with a section of the panel at the top."""
         driver.process(0.5)  # the views are fitted when a layout has settled
-        path = self.images / f"{name}.png"
+        path = self.pictures / f"{name}.png"
         make_screenshot(path, size=SIZE, top=getattr(self.ui, section))
-        Image.open(path).quantize(COLORS, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
+        _make_light(path)
+
+    def take_window(self, name: str, window: object) -> None:
+        """Write a picture of a window of its own."""
+        path = self.pictures / f"{name}.png"
+        window.dialog.adjustSize()
+        driver.screenshot(window.dialog, path)
+        window.dialog.hide()
+        _make_light(path)
+
+
+def _make_light(path: Path) -> None:
+    Image.open(path).quantize(COLORS, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
+
+
+class Pictures(Camera, PanelScenario):
+    """Walks the tutorial and takes a picture at every stop."""
 
     def paint(self, request: object) -> np.ndarray:
         """Paint the phantom's liver."""
@@ -106,7 +123,41 @@ class Pictures(PanelScenario):
         self.take("tutorial-results", "roundSection")
 
 
+SERIES = [("CT", "Abdomen portal venous", 96), ("CT", "Thorax", 210), ("MR", "T2 HASTE axial", 36)]
+"""What a made-up server has."""
+
+
+class ClinicalPictures(Camera, ClinicScenario):
+    """Pictures of the export, the servers and the search in a PACS."""
+
+    def runTest(self) -> None:  # noqa: N802
+        """Take all pictures."""
+        self.clinical_study(size=128, slices=32)
+        self.add_server(
+            "PACS radiology", "https://pacs.hospital.example/dicom-web", user="jdoe", password="secret", plain=False
+        )
+        self.choose("corrected", "seg")
+        driver.click(self.ui.showResult)
+        self.ui.exportPath.currentPath = "/home/jane/results/P01-corrected-seg.dcm"
+        self.take("tutorial-export", "casesSection")
+        self.servers_window()
+        self.take_window("tutorial-servers", self.panel.servers_dialog.window)
+        dialog = self.panel.pacs_dialog
+        dialog.show()
+        dialog.window.ui.pullPatient.text = "4711"
+        series = [
+            {"series_uid": f"1.2.{number}", "modality": modality, "description": text, "images": images}
+            for number, (modality, text, images) in enumerate(SERIES)
+        ]
+        dialog.list_studies([{"date": "20260203", "description": "Abdomen", "series": series}])
+        driver.select_row(dialog.window.ui.seriesTable, 0)
+        self.take_window("tutorial-pacs", dialog.window)
+
+
 if __name__ == "__main__":
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "images"
     folder.mkdir(parents=True, exist_ok=True)
     Pictures(folder).debug()
+    host.reset()
+    host.load_module(ROOT / "VQBEGAL" / "VQBEGAL.py")
+    ClinicalPictures(folder).debug()

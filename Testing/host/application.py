@@ -226,7 +226,7 @@ class qSlicerMainWindow(QtWidgets.QMainWindow):
         self.windowTitle = "3D Slicer (stand-in)"
         panel = QtWidgets.QScrollArea()
         panel.setWidgetResizable(True)
-        panel.setMinimumWidth(440)
+        panel.setMinimumWidth(480)  # the panel, the layout around it, and a scroll bar
         panel.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarAlwaysOff)
         views = QtWidgets.QWidget()
         split = QtWidgets.QSplitter()

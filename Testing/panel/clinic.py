@@ -39,11 +39,11 @@ class ClinicScenario(PanelScenario):
             settings.setValue(key, "")
         self.panel.session.refresh()
 
-    def clinical_study(self):
+    def clinical_study(self, *, size=48, slices=8):
         """Create the study, and open the Export section."""
         from dicom_series import phantom_series
 
-        self.images = phantom_series(self.folder / "dicom", size=48, slices=8)
+        self.images = phantom_series(self.folder / "dicom", size=size, slices=slices)
         self.new_study()
         table = self.folder / "cases.csv"
         parts = [str(self.folder / "dicom" / part) for part in ("ct", "mr")]
@@ -60,7 +60,7 @@ class ClinicScenario(PanelScenario):
         study = self.panel.session.study
         grid = study.grid(case)
         predicted = (voxels != 0).astype(np.uint8)
-        study.put_prediction(0, case, grid.with_voxels(predicted), [0.1] * len(predicted))
+        study.put_prediction(0, case, grid.with_voxels(predicted), 2 * predicted.mean(axis=(1, 2)))
         drawn = np.zeros_like(predicted)
         drawn[3, 10:20, 10:20] = 1
         study.put_labels(case, grid.with_voxels(drawn), [2, 3], round=0)

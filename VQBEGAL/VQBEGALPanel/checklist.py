@@ -129,6 +129,10 @@ class Checklist:
             return ""
         return next((f"{item.text} {item.remedy}".strip() for item in self.checks if item.level == "error"), "")
 
+    def lacking(self) -> list[Check]:
+        """Return the points that are not well."""
+        return [item for item in self.checks if item.level != "ok"]
+
     def html(self) -> str:
         """Return the list for a label."""
         return f"<table cellpadding='2'>{''.join(_row(item) for item in self.checks)}</table>" if self.checks else ""

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 CREATOR, KEEP_CREATOR, FOLDER = "VQBEGAL/Creator", "VQBEGAL/KeepCreator", "VQBEGAL/ExportFolder"
 """Settings: the clinician's name, only where she ticked it, and the folder of the last file."""
 
+IMAGES = "Source images"
+"""Point of the checklist that a folder of DICOM images can mend."""
+
 
 class ExportSection:
     """Writes a case's segmentation to a file, or sends it.
@@ -49,7 +52,7 @@ class ExportSection:
         whats = [
             (_("Newest prediction"), "prediction"),
             (_("Annotation"), "annotation"),
-            (_("Prediction, with the annotated slices as corrected"), "corrected"),
+            (_("Prediction with your corrections"), "corrected"),
             (_("Segmentation of the scene"), SCENE),
         ]
         fill(ui.exportWhat, whats)
@@ -176,8 +179,7 @@ class ExportSection:
         dicom = kind not in FILES
         for widget in (ui.exportSegmentation, ui.exportSegmentationLabel):
             widget.visible = scene
-        widgets = (ui.exportSource, ui.exportSourceLabel, ui.exportCreator, ui.exportCreatorLabel, ui.keepCreator)
-        for widget in widgets:
+        for widget in (ui.exportCreator, ui.exportCreatorLabel, ui.keepCreator):
             widget.visible = dicom
         ui.formatNote.text = format_words()[kind][1]
         self._suggest_path()
@@ -212,7 +214,10 @@ class ExportSection:
         ui.exportPath.currentPath = str((kept if kept.is_absolute() and kept.is_dir() else study.parent) / wanted[1])
 
     def _show_checks(self) -> None:
-        ui = self._ui
+        ui, source = self._ui, self._ui.exportSource
+        lost = source.currentPath or any(item.name == IMAGES for item in self.checklist.lacking())
+        for widget in (source, ui.exportSourceLabel):
+            widget.visible = bool(lost) and ui.exportFormat.currentData not in FILES
         ui.exportChecks.text = self.checklist.html() if self.checklist.is_current else _("Checking…")
         ui.exportChecks.visible = self.choice() is not None
         self._update_gates()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import qt
 from slicer.i18n import tr as _
 
 from VQBEGALPanel.dialogs import Window
@@ -101,6 +102,9 @@ class FromPacsDialog:
         ui = self.window.ui
         self._password = PasswordRow(ui.pullPassword, ui.pullPasswordLabel, self._servers)
         set_up_table(ui.seriesTable, [_("Date"), _("Study"), _("Series"), _("Modality"), _("Images")])
+        header = ui.seriesTable.horizontalHeader()
+        header.setStretchLastSection(False)
+        header.setSectionResizeMode(2, qt.QHeaderView.Stretch)
         fill(ui.pullSplit, self._splits)
         ui.pullServer.connect("currentIndexChanged(int)", lambda _index: attempt(self.update)())
         for line in (ui.pullPassword, ui.pullPatient, ui.pullStudyUid, ui.pullCase):
@@ -143,12 +147,15 @@ class FromPacsDialog:
         if outcome.result is None:
             ui.searchAnswer.text = f"✗ {outcome.problem} {outcome.remedy}".strip()
         else:
-            self._found(read_series(outcome.result["studies"]))
-            count = len(outcome.result["studies"])
-            ui.searchAnswer.text = (
-                _("{count} studies found.").format(count=count) if count else _("The server knows no such study.")
-            )
+            self.list_studies(outcome.result["studies"])
         self._update_gates()
+
+    def list_studies(self, studies: Sequence[Mapping[str, Any]]) -> None:
+        """Show what ``vqbegal query`` found."""
+        self._found(read_series(studies))
+        count = len(studies)
+        text = _("{count} studies found.").format(count=count) if count > 1 else _("One study found.")
+        self.window.ui.searchAnswer.text = text if count else _("The server knows no such study.")
 
     def _found(self, series: list[Series]) -> None:
         """List the series; where there is one CT or one MR, it is chosen."""
@@ -185,7 +192,9 @@ class FromPacsDialog:
 
     def _pulled(self, outcome: Outcome) -> None:
         if outcome.result is not None and self.window.ui is not None:
-            self.window.ui.pullCase.text = ""
+            for line in (self.window.ui.pullCase, self.window.ui.pullPatient, self.window.ui.pullStudyUid):
+                line.text = ""
+            self._found([])
             self.window.dialog.hide()
 
     def _chosen(self, combo) -> Series | None:

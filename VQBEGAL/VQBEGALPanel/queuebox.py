@@ -44,7 +44,7 @@ class QueueBox:
         self._ui, self._session, self._gate, self._servers = ui, session, gate, servers
         self._delivering, self._tell = delivering, tell
         self._items: list[Item] = []
-        set_up_table(ui.queueTable, [_("Case"), _("As"), _("Server"), _("Since"), _("Last problem")])
+        set_up_table(ui.queueTable, [_("Case"), _("As"), _("Objects"), _("Since"), _("Server")])
         set_up_table(ui.exportProblems, [_("Object"), _("Why it was not taken")])
         ui.queueTable.connect("itemSelectionChanged()", self._update_gates)
         ui.sendAgain.connect("clicked()", attempt(self.send_again))
@@ -108,6 +108,9 @@ class QueueBox:
             elif self._servers.lacks_secret(server):
                 reason = _("Choose {server} under “PACS” and enter its password.").format(server=server.name)
         self._gate.set(ui.sendAgain, against or reason)
+        problem = "" if item is None else item.last_problem
+        ui.queueProblem.text = _("The server refused: {reason}").format(reason=problem) if problem else ""
+        ui.queueProblem.visible = bool(problem)
         self._gate.set(ui.removeWaiting, session.reasons.exporting(dicom=False))
 
 
@@ -116,31 +119,33 @@ def waiting_texts(items: Sequence[Item]) -> list[str]:
     texts = []
     for server in dict.fromkeys(item.server for item in items):
         mine = [item for item in items if item.server == server]
-        since = moment(min(item.created for item in mine))
+        since, count = moment(min(item.created for item in mine)), sum(len(item.left) for item in mine)
         text = _("{count} objects wait for {server} (since {since}).")
-        if len(mine) == 1:
+        if count == 1:
             text = _("{count} object waits for {server} (since {since}).")
-        texts.append(text.format(count=len(mine), server=server, since=since))
+        texts.append(text.format(count=count, server=server, since=since))
     return texts
 
 
 def _row(item: Item) -> list[str]:
     case = str(item.about.get("case", ""))
-    return [case, format_name(item), item.server, moment(item.created), item.last_problem]
+    return [case, format_name(item), str(len(item.left)), moment(item.created), item.server]
 
 
 def format_name(item: Item) -> str:
     """Return what kind of object waits, in words."""
     kind = str(item.about.get("format", ""))
-    return format_words()[kind][0] if kind in format_words() else kind
+    return format_words()[kind][0].partition(" (")[0] if kind in format_words() else kind
 
 
 def moment(text: str) -> str:
     """Return a time of the study's log as the person's own clock shows it."""
     try:
-        return datetime.fromisoformat(text).astimezone().strftime("%d %b %H:%M")
+        when = datetime.fromisoformat(text).astimezone()
     except ValueError:
         return text
+    today = when.date() == datetime.now().astimezone().date()
+    return when.strftime("%H:%M" if today else "%d %b %H:%M")
 
 
 def sent_text(result: Mapping[str, Any]) -> str:

@@ -92,9 +92,10 @@ def fill_table(table: qt.QTableWidget, rows: Sequence[Sequence[Any]]) -> None:
     for number, row in enumerate(rows):
         for column, text in enumerate(row):
             table.setItem(number, column, qt.QTableWidgetItem(text))
-    table.resizeColumnsToContents()
     table.scrollToTop()
     table.setUpdatesEnabled(True)
+    for column in range(table.columnCount):  # all at once would leave none stretched
+        table.resizeColumnToContents(column)
     table.blockSignals(blocked)
 
 
