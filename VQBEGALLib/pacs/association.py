@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -18,6 +19,8 @@ from VQBEGALLib.volumes.libraries import library
 VERIFICATION = "1.2.840.10008.1.1"
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 MOST_CONTEXTS = 128
+
+_SECONDS_TO_END = 2.0
 
 Context = tuple[str, str]
 """A SOP class and a transfer syntax."""
@@ -52,7 +55,8 @@ def associate(server: Server, tls: ssl.SSLContext | None, contexts: Sequence[Con
     except (OSError, RuntimeError, ValueError) as error:
         return of_exception(server, error)
     if association.is_established:
-        _tune(association, server)
+        association.own_socket = association.dul.socket.socket  # which pynetdicom forgets when the peer has gone
+        _tune(association.own_socket, server)
         return association
     if association.is_rejected:
         return _rejected(server, association.acceptor.primitive)
@@ -67,6 +71,19 @@ def associate(server: Server, tls: ssl.SSLContext | None, contexts: Sequence[Con
     )
 
 
+def release(association: Any) -> None:
+    """End an association in peace; nothing happens where it has ended."""
+    if association.is_established:
+        hold_reactor(association)
+        association.release()
+
+
+def forget(association: Any) -> None:
+    """Wait for the thread of an association that has ended, and close its socket, which pynetdicom may leave open."""
+    association.join(_SECONDS_TO_END)
+    association.own_socket.close()
+
+
 class _ClosingSocket(ssl.SSLSocket):
     """Closes itself when it is forgotten: pynetdicom leaves a socket open whose handshake failed."""
 
@@ -74,15 +91,27 @@ class _ClosingSocket(ssl.SSLSocket):
         self.close()
 
 
+def hold_reactor(association: Any) -> None:
+    """Wait until pynetdicom's own thread rests, so that the answer to the next message is left to us.
+
+    pynetdicom takes the thread for resting a moment too early; where the processor is busy, the thread then takes the
+    answer itself and drops it, and the sender waits for it until its time is over.
+    """
+    checkpoint = association._reactor_checkpoint
+    checkpoint.clear()
+    with suppress(AttributeError):  # another Python may keep its waiting threads elsewhere
+        while association.is_alive() and association.is_established and not checkpoint._cond._waiters:
+            time.sleep(0.0005)
+
+
 def _address(server: Server) -> str:
     """Return the number of the host; pynetdicom takes names only where they lead to IPv4."""
     return str(socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)[0][4][0])
 
 
-def _tune(association: Any, server: Server) -> None:
+def _tune(connection: socket.socket, server: Server) -> None:
     """Send small packets at once, which saves 40 ms an instance; and do not wait for ever to be rid of a large one."""
-    connection = association.dul.socket.socket
-    with suppress(OSError, AttributeError):
+    with suppress(OSError):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.settimeout(server.read_timeout)
 

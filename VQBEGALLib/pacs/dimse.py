@@ -12,7 +12,7 @@ from typing import Any
 from VQBEGALLib.errors import InputError, ServerError
 from VQBEGALLib.events import Reporter, Stage
 from VQBEGALLib.pacs.answers import DUPLICATE, is_warning, reason
-from VQBEGALLib.pacs.association import associate, store_contexts
+from VQBEGALLib.pacs.association import associate, forget, hold_reactor, release, store_contexts
 from VQBEGALLib.pacs.connection import FoundStudy, Instance, OnDone
 from VQBEGALLib.pacs.quiet import quiet
 from VQBEGALLib.pacs.server import Server
@@ -56,6 +56,7 @@ class Dimse:
         with self._association([]) as association:
             if isinstance(association, Trouble):
                 raise association.error
+            hold_reactor(association)
             status = association.send_c_echo().get("Status")
         taken = 1000 * (time.monotonic() - started)
         if status != 0:
@@ -111,9 +112,11 @@ class Dimse:
 
     def _send_one(self, association: Any, instance: Instance, number: int) -> str | Trouble:
         """Send one instance; returns what is wrong with it, empty where it is stored."""
+        data = _read(instance.path)
+        hold_reactor(association)
         started = time.monotonic()
         try:
-            status = association.send_c_store(_read(instance.path), msg_id=number).get("Status")
+            status = association.send_c_store(data, msg_id=number).get("Status")
         except (ValueError, AttributeError):
             return "Refused: the server does not take this kind of object or its transfer syntax."
         except (RuntimeError, OSError):  # the association ended meanwhile
@@ -130,14 +133,18 @@ class Dimse:
         """Yield an open association, or the Trouble that there is none; released afterwards, aborted on an error."""
         self._reporter.check_cancelled()
         association = associate(self._server, self._tls, store_contexts(instances))
+        if isinstance(association, Trouble):
+            yield association
+            return
         try:
             yield association
         except BaseException:
-            if not isinstance(association, Trouble):
-                association.abort()
+            association.abort()
             raise
-        if not isinstance(association, Trouble) and association.is_established:
-            association.release()
+        else:
+            release(association)
+        finally:
+            forget(association)
 
     def _web_only(self) -> ServerError:
         return ServerError(
