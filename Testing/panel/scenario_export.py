@@ -4,6 +4,7 @@ from unittest import mock
 
 import driver
 import numpy as np
+import qt
 import slicer
 from clinic import ClinicScenario
 
@@ -178,6 +179,20 @@ class Checklist(ClinicScenario):
         self.ui.exportSection.collapsed = False
         self.checked()
         self.assertIsNot(checklist.checks, before)
+
+    def test_the_wheel_changes_nothing(self):
+        self.clinical_study()
+        for box in (self.ui.exportFormat, self.ui.caseSplit, self.ui.roundBudget):
+            guard = self.panel._wheel
+            self.assertIn(box.objectName, [widget.objectName for widget in guard._guarded])
+        before = self.ui.exportFormat.currentIndex
+        place, turn = qt.QPointF(5, 5), qt.QPoint(0, -120)
+        event = qt.QWheelEvent(
+            place, place, qt.QPoint(), turn, qt.Qt.NoButton, qt.Qt.NoModifier, qt.Qt.NoScrollPhase, False
+        )
+        slicer.app.sendEvent(self.ui.exportFormat, event)
+        driver.process()
+        self.assertEqual(self.ui.exportFormat.currentIndex, before)
 
     def test_missing_packages_grey_only_dicom(self):
         self.clinical_study()

@@ -39,7 +39,7 @@ class ExportSection:
     """
 
     def __init__(self, ui, session: Session, gate: Gate, servers: Servers, edit_servers: ServersDialog) -> None:
-        self._ui, self._session, self._gate = ui, session, gate
+        self._ui, self._session, self._gate, self._servers = ui, session, gate, servers
         self._sources: dict[str, str] = {}
         self._cases: list[str] = []
         self._suggested: tuple[Path, str] | None = None
@@ -65,7 +65,7 @@ class ExportSection:
         ui.exportPath.connect("currentPathChanged(QString)", lambda _path: self._update_gates())
         ui.exportCreator.connect("editingFinished()", attempt(self._keep_creator))
         ui.keepCreator.connect("toggled(bool)", lambda _on: self._keep_creator())
-        ui.exportSection.connect("contentsCollapsed(bool)", lambda _folded: attempt(self._chosen)())
+        ui.exportSection.connect("contentsCollapsed(bool)", lambda _folded: attempt(self._unfolded)())
         ui.saveResult.connect("clicked()", attempt(self.save))
         ui.cancelExport.connect("clicked()", attempt(session.cancel))
         ui.installExport.connect("clicked()", attempt(self._install))
@@ -166,6 +166,11 @@ class ExportSection:
     def stop(self) -> None:
         """Let go of the timer."""
         self.checklist.stop()
+
+    def _unfolded(self) -> None:
+        if self._is_open():
+            self._servers.wake()
+            self.update()
 
     def _is_open(self) -> bool:
         return not self._ui.exportSection.collapsed

@@ -89,6 +89,7 @@ class FromPacsDialog:
 
     def show(self) -> None:
         """Bring the window up."""
+        self._servers.wake()
         if self.window.make():
             self._connect()
         self.window.bring_up()

@@ -27,6 +27,7 @@ from VQBEGALPanel.serversdialog import ServersDialog
 from VQBEGALPanel.session import Session
 from VQBEGALPanel.slicessection import SlicesSection
 from VQBEGALPanel.studysection import StudySection
+from VQBEGALPanel.wheel import WheelGuard
 
 SELECTORS = ("ctVolume", "mrVolume", "referenceSegmentation")
 """Selectors whose nodes are saved with the scene; parameter and widget have the same name."""
@@ -81,6 +82,7 @@ class Panel(VTKObservationMixin):
             self.export,
             self.pacs_dialog,
         )
+        self._wheel = WheelGuard(root, except_in=ui.editor)
         self._clicks = Clicks(attempt(self.slices.select_slice))
         viewer.plotted = self._clicks.follow
         for name in SELECTORS:

@@ -28,6 +28,11 @@ class Servers:
     def __init__(self, changed: Callable[[], None] = lambda: None) -> None:
         self.changed = changed
         self._secrets: dict[tuple[str, str], Secret | None] = {}
+        self._awake = False
+
+    def wake(self) -> None:
+        """From now on ask the system's keyring, which may ask the person to unlock it: she is about to use a server."""
+        self._awake = True
 
     def profiles(self) -> dict[str, Server]:
         """Return the servers by name; one that was edited into nonsense is left out."""
@@ -77,9 +82,9 @@ class Servers:
         if server.auth == "none":
             return None
         account = _account(server)
-        if account not in self._secrets:
+        if account not in self._secrets and self._awake:
             self._secrets[account] = remembered(server)
-        return self._secrets[account]
+        return self._secrets.get(account)
 
     def lacks_secret(self, server: Server) -> bool:
         """Tell whether a person has to be asked for the password."""

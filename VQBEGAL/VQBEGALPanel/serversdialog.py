@@ -41,6 +41,7 @@ class ServersDialog:
 
     def show(self, name: str = "") -> None:
         """Bring the window up at a server."""
+        self._servers.wake()
         if self.window.make():
             self._connect()
         self._list(name)
