@@ -12,10 +12,14 @@ import numpy as np
 import pytest
 
 from Testing.delivery_case import DeliveryCase, make_case
-from Testing.dicom_series import PLANTED
+from Testing.dicom_series import PLANTED, write_series
 from Testing.pacs.fronts import Certificates, Request, http, scripted, stow_json, tls_front
 from Testing.pacs.orthanc import Orthanc
-from VQBEGALLib.delivery import waiting
+from VQBEGALLib.config import preset
+from VQBEGALLib.delivery import remember_sources, waiting
+from VQBEGALLib.study import Study
+from VQBEGALLib.study.membership import NewSubject
+from VQBEGALLib.volumes import Volume
 
 
 @pytest.fixture
@@ -160,10 +164,14 @@ def test_a_full_disk_puts_nothing_half_into_the_queue(push, orthanc, tiny_disk, 
 
 
 def test_1200_slices(push, orthanc, tmp_path):
-    case = make_case(tmp_path, size=24, slices=1200)
-    full = case.truth.with_voxels(np.ones(case.truth.shape, np.uint8))
-    case.study.put_prediction(0, "P1", full, [0.0] * 1200)
-    told = push(orthanc.url, case.folder, "P1")
+    shape = (1200, 16, 16)
+    image = Volume(np.random.default_rng(0).integers(0, 200, shape).astype(np.int16), np.eye(4))
+    write_series(tmp_path / "ct", image)
+    member = NewSubject("P1", "P1", "train", tmp_path / "ct")
+    study = Study.create(tmp_path / "study", preset("tiny"), [member])
+    remember_sources(study, [member])
+    study.put_prediction(0, "P1", image.with_voxels(np.ones(shape, np.uint8)), [0.0] * shape[0])
+    told = push(orthanc.url, study.folder, "P1")
     assert told.code == 0, told.out
     (stored,) = orthanc.rest("/instances")
     assert orthanc.rest(f"/instances/{stored}/simplified-tags")["NumberOfFrames"] == "1200"
