@@ -149,7 +149,7 @@ class ClinicalPictures(Camera, ClinicScenario):
             {"series_uid": f"1.2.{number}", "modality": modality, "description": text, "images": images}
             for number, (modality, text, images) in enumerate(SERIES)
         ]
-        dialog.list_studies([{"date": "20260203", "description": "Abdomen", "series": series}])
+        dialog.list_studies([{"study_uid": "1.2", "date": "20260203", "description": "Abdomen", "series": series}])
         driver.select_row(dialog.window.ui.seriesTable, 0)
         self.take_window("tutorial-pacs", dialog.window)
 

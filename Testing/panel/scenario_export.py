@@ -107,7 +107,7 @@ class SceneSegmentation(ClinicScenario):
         self.assertIn("several segments", checks, "The two blocks overlap.")
         path = self.save(self.folder / "painted.seg.nrrd")
         self.assertEqual(self.told, [])
-        self.assertIn("2 segments", self.ui.exportOutcome.text)
+        self.assertIn("segments: 2", self.ui.exportOutcome.text)
         header = path.read_bytes()[:8000]
         self.assertIn(b"Lesion", header)
         self.assertIn(b"10200004", header)

@@ -15,6 +15,8 @@ from VQBEGALLib.study.labelstore import read_index
 from VQBEGALPanel.sections import attempt
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import slicer
 
     from VQBEGALPanel.delivering import Choice, Delivering
@@ -145,10 +147,18 @@ class Checklist:
         index = read_index(study.folder, choice.case, "primary")
         newest = study.predictions().get(choice.case)
         node = () if choice.node is None else (choice.node.GetID(), _changes(choice.node))
-        made = None if newest is None else (newest.round, newest.path.stat().st_mtime_ns)
+        made = None if newest is None else (newest.round, _changed_at(newest.path))
         labels = None if index is None else index.counter
         place = (str(study.folder), choice.case, choice.what, choice.format, choice.source, choice.server)
         return (*place, made, labels, node)
+
+
+def _changed_at(path: Path) -> int:
+    """Return when a file was written; 0 while it is being replaced."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _changes(node: slicer.vtkMRMLSegmentationNode) -> tuple:

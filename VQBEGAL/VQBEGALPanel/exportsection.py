@@ -97,7 +97,7 @@ class ExportSection:
             self.tell(problem)
             return
         path = Path(self._ui.exportPath.currentPath.strip()).expanduser()
-        if path.exists() and not slicer.util.confirmOkCancelDisplay(
+        if path.is_file() and not slicer.util.confirmOkCancelDisplay(
             _("{name} is there already. Write it anew?").format(name=path.name)
         ):
             return
@@ -110,7 +110,7 @@ class ExportSection:
         if result is None:
             self.tell(outcome_text(outcome))
             return
-        text = _("{name} is written: {segments} segments on {slices} slices, {size}.")
+        text = _("{name} is written ({size}; segments: {segments}, slices: {slices}).")
         self.tell(
             text.format(
                 name=Path(str(result["path"])).name,

@@ -36,6 +36,7 @@ class Series:
     """A series that was found; no name and no ID of a patient.
 
     Args:
+        study_uid: its study.
         uid: series instance UID.
         date: of the study, as a person reads it.
         study: description of the study.
@@ -44,6 +45,7 @@ class Series:
         images: how many; negative where the server does not tell.
     """
 
+    study_uid: str
     uid: str
     date: str
     study: str
@@ -134,10 +136,10 @@ class FromPacsDialog:
         self._password.take(server)
         patient, uid = ui.pullPatient.text.strip(), ui.pullStudyUid.text.strip()
         self._wanted = {"study_uid": uid} if uid else {"patient": patient}
-        self._asking = True
-        ui.searchAnswer.text = _("Asking {server}…").format(server=server.name)
         self._found([])
         self._session.errands.run(["query", "--stdin"], self._servers.told(server, **self._wanted), self._answered)
+        self._asking = True
+        ui.searchAnswer.text = _("Asking {server}…").format(server=server.name)
         self._update_gates()
 
     def _answered(self, outcome: Outcome) -> None:
@@ -188,7 +190,8 @@ class FromPacsDialog:
         options += [] if auxiliary is None else ["--auxiliary-series", auxiliary.uid]
         options += ["--split", ui.pullSplit.currentData, *([] if ui.keepImages.checked else ["--discard"])]
         arguments = ["pull", str(session.study.folder), case, *options, "--stdin"]
-        told = self._servers.told(self.server(), **self._wanted)
+        where = self._wanted if auxiliary is not None else {"study_uid": primary.study_uid}
+        told = self._servers.told(self.server(), **where)
         session.start(_("Loading from the PACS"), arguments, self._pulled, told=told)
 
     def _pulled(self, outcome: Outcome) -> None:
@@ -248,6 +251,10 @@ class FromPacsDialog:
             return _("Search, and choose the {modality} series: it is the one that is segmented.").format(
                 modality=modality
             )
+        primary, other = chosen.pop(modality), next(iter(chosen))
+        beside = [item for item in self._series if (item.study_uid, item.modality) == (primary.study_uid, other)]
+        if beside and chosen[other] is None:
+            return _("Choose the {modality} series too: the study has some.").format(modality=other)
         if ui.pullCase.text.strip() in session.study.subjects:
             return _("There is already a case of this name.")
         return ""
@@ -260,6 +267,7 @@ def read_series(studies: Sequence[Mapping[str, Any]]) -> list[Series]:
         for item in study["series"]:
             found.append(
                 Series(
+                    study["study_uid"],
                     item["series_uid"],
                     _date(str(study.get("date") or "")),
                     str(study.get("description") or ""),

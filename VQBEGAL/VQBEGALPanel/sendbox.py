@@ -64,9 +64,9 @@ class SendBox:
         """Ask the server whether it answers, in the background."""
         server = self.server()
         self._password.take(server)
+        self._session.errands.run(["server", "test", "--stdin"], self._servers.told(server), self._answered)
         self._asking = True
         self._say(_("Asking {server}…").format(server=server.name))
-        self._session.errands.run(["server", "test", "--stdin"], self._servers.told(server), self._answered)
         self._update_gates()
 
     def _answered(self, outcome: Outcome) -> None:

@@ -154,9 +154,9 @@ class ServersDialog:
         if self._servers.lacks_secret(server):
             self._say(_("Enter the password first."))
             return
+        self._session.errands.run(["server", "test", "--stdin"], self._servers.told(server), self._answered)
         self._asking = True
         self._say(_("Asking {server}…").format(server=server.name))
-        self._session.errands.run(["server", "test", "--stdin"], self._servers.told(server), self._answered)
         self._update_gates()
 
     def _answered(self, outcome: Outcome) -> None:
