@@ -114,7 +114,7 @@ def test_a_lost_association_is_made_anew_for_those_that_are_left(orthanc: Orthan
 
 
 def test_a_server_that_falls_silent(orthanc: Orthanc, images: list[Instance]):
-    silent = Listener(lambda connection: [connection.recv(1 << 16), time.sleep(3)])
+    silent = Listener(lambda connection: [connection.recv(1 << 16), time.sleep(1.5)])
     try:
         url = f"dicom://ORTHANC@127.0.0.1:{silent.port}"
         started = time.monotonic()
