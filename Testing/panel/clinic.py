@@ -15,7 +15,8 @@ import driver
 import numpy as np
 import slicer
 from support import PanelScenario
-from VQBEGALPanel.exportsection import CREATOR, FOLDER, KEEP_CREATOR
+from VQBEGALPanel.creatorfield import CREATOR, KEEP_CREATOR
+from VQBEGALPanel.exportsection import FOLDER
 from VQBEGALPanel.servers import PROFILES
 
 _TESTING = Path(__file__).resolve().parents[1]

@@ -10,10 +10,12 @@ from slicer.i18n import tr as _
 
 from VQBEGALPanel import dependencies
 from VQBEGALPanel.checklist import Checklist
+from VQBEGALPanel.creatorfield import CreatorField
 from VQBEGALPanel.delivering import FILES, SCENE, Choice, Delivering, format_words
 from VQBEGALPanel.queuebox import QueueBox
 from VQBEGALPanel.sections import Gate, attempt, fill, fill_names, show_progress
 from VQBEGALPanel.sendbox import SendBox
+from VQBEGALPanel.setupframe import Setup
 
 if TYPE_CHECKING:
     from VQBEGALPanel.jobs import Outcome
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
     from VQBEGALPanel.serversdialog import ServersDialog
     from VQBEGALPanel.session import Session
 
-CREATOR, KEEP_CREATOR, FOLDER = "VQBEGAL/Creator", "VQBEGAL/KeepCreator", "VQBEGAL/ExportFolder"
-"""Settings: the clinician's name, only where she ticked it, and the folder of the last file."""
+FOLDER = "VQBEGAL/ExportFolder"
+"""Setting: folder of the last file."""
 
 IMAGES = "Source images"
 """Point of the checklist that a folder of DICOM images can mend."""
@@ -57,18 +59,24 @@ class ExportSection:
         ]
         fill(ui.exportWhat, whats)
         fill(ui.exportFormat, [(text, value) for value, (text, _note) in format_words().items()])
-        self._recall()
+        self._creator = CreatorField(ui.exportCreator, ui.keepCreator)
         for combo in (ui.exportCase, ui.exportWhat, ui.exportFormat, ui.exportServer):
             combo.connect("currentIndexChanged(int)", lambda _index: attempt(self._chosen)())
         ui.exportSegmentation.connect("currentNodeChanged(vtkMRMLNode*)", lambda _node: attempt(self._chosen)())
         ui.exportSource.connect("currentPathChanged(QString)", lambda _path: attempt(self._source_changed)())
         ui.exportPath.connect("currentPathChanged(QString)", lambda _path: self._update_gates())
-        ui.exportCreator.connect("editingFinished()", attempt(self._keep_creator))
-        ui.keepCreator.connect("toggled(bool)", lambda _on: self._keep_creator())
         ui.exportSection.connect("contentsCollapsed(bool)", lambda _folded: attempt(self._unfolded)())
         ui.saveResult.connect("clicked()", attempt(self.save))
         ui.cancelExport.connect("clicked()", attempt(session.cancel))
-        ui.installExport.connect("clicked()", attempt(self._install))
+        self._setup = Setup(
+            ui.exportSetupFrame,
+            ui.exportSetupText,
+            ui.installExport,
+            ui.exportSetupProgress,
+            _("DICOM objects and servers need packages that are not installed yet: {packages}."),
+            dependencies.install_for_export,
+            session.packages_changed,
+        )
 
     def choice(self) -> Choice | None:
         """Return what would be exported now, None where nothing can be."""
@@ -87,7 +95,7 @@ class ExportSection:
             ui.exportFormat.currentData,
             node,
             chosen,
-            ui.exportCreator.text.strip(),
+            self._creator.name(),
             server=self.sending.asked(),
         )
 
@@ -137,7 +145,7 @@ class ExportSection:
 
     def update(self) -> None:
         """Show what can be exported, and grey what cannot be done."""
-        ui, study = self._ui, self._session.study
+        ui, session, study = self._ui, self._session, self._session.study
         cases = [] if study is None else [subject.name for subject in study.cases()]
         if cases != self._cases:
             self._cases = cases
@@ -145,13 +153,7 @@ class ExportSection:
             fill_names(ui.exportCase, cases)
             self._updating = False
             self.tell("")
-        missing = self._session.missing_for_export
-        ui.exportSetupFrame.visible = bool(missing)
-        ui.exportSetupText.text = _(
-            "DICOM objects and servers need packages that are not installed yet: {packages}."
-        ).format(packages=", ".join(missing))
-        busy = _("Wait until the work in the background has ended.") if self._session.work is not None else ""
-        self._gate.set(ui.installExport, busy)
+        self._setup.update(session.missing_for_export, session.work)
         self.sending.update()
         self.queue.update()
         self.update_progress()
@@ -246,28 +248,6 @@ class ExportSection:
         if not self._cases:
             return _("There is no case yet.")
         return "" if self.choice() is not None else _("Choose a segmentation of the scene first.")
-
-    def _recall(self) -> None:
-        settings, ui = slicer.app.userSettings(), self._ui
-        keep = str(settings.value(KEEP_CREATOR, "")) == "yes"
-        ui.keepCreator.checked = keep
-        ui.exportCreator.text = str(settings.value(CREATOR, "") or "") if keep else ""
-
-    def _keep_creator(self) -> None:
-        """Write the name into the settings, or take it out again."""
-        settings, keep = slicer.app.userSettings(), self._ui.keepCreator.checked
-        settings.setValue(KEEP_CREATOR, "yes" if keep else "")
-        settings.setValue(CREATOR, self._ui.exportCreator.text.strip() if keep else "")
-        self._chosen()
-
-    def _install(self) -> None:
-        """Install what DICOM objects and servers need, because a person asked for it."""
-        try:
-            dependencies.install_for_export(lambda text: slicer.util.showStatusMessage(text))
-        except dependencies.InstallError as error:
-            slicer.util.errorDisplay(str(error))
-        self._session.look_for_packages()
-        self._session.refresh()
 
 
 def outcome_text(outcome: Outcome) -> str:

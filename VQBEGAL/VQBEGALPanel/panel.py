@@ -25,6 +25,7 @@ from VQBEGALPanel.sections import Gate, attempt
 from VQBEGALPanel.servers import Servers
 from VQBEGALPanel.serversdialog import ServersDialog
 from VQBEGALPanel.session import Session
+from VQBEGALPanel.setupframe import Setup
 from VQBEGALPanel.slicessection import SlicesSection
 from VQBEGALPanel.studysection import StudySection
 from VQBEGALPanel.wheel import WheelGuard
@@ -89,7 +90,15 @@ class Panel(VTKObservationMixin):
             getattr(ui, name).connect(
                 "currentNodeChanged(vtkMRMLNode*)", lambda _node, name=name: self._note_selection(name)
             )
-        ui.install.connect("clicked()", attempt(self._install))
+        self._setup = Setup(
+            ui.setupFrame,
+            ui.setupText,
+            ui.install,
+            ui.setupProgress,
+            _("Training needs packages that are not installed yet: {packages}."),
+            dependencies.install,
+            session.packages_changed,
+        )
         ui.keepTime.connect("toggled(bool)", self._keep_time)
         self._select_editor_node()
         root.setMRMLScene(slicer.mrmlScene)
@@ -255,12 +264,7 @@ class Panel(VTKObservationMixin):
         except VQBEGALError as error:  # the folder was damaged or taken away under the open study
             self.session.give_up()
             slicer.util.errorDisplay(str(error))
-        missing = self.session.missing
-        self.ui.setupFrame.visible = bool(missing)
-        self.ui.setupProgress.visible = False
-        self.ui.setupText.text = _("Training needs packages that are not installed yet: {packages}.").format(
-            packages=", ".join(missing)
-        )
+        self._setup.update(self.session.missing, self.session.work)
         self.ui.status.text = self._status()
         self._guide()
 
@@ -292,13 +296,3 @@ class Panel(VTKObservationMixin):
         if current is None:
             return _("Choose the first slices in section 3.")
         return _("Ready for the next round.")
-
-    def _install(self) -> None:
-        """Install what is missing, because a person asked for it."""
-        self.ui.setupProgress.visible = True
-        try:
-            dependencies.install(lambda text: slicer.util.showStatusMessage(text))
-        except dependencies.InstallError as error:
-            slicer.util.errorDisplay(str(error))
-        self.session.look_for_packages()
-        self._changed()

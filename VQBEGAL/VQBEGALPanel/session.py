@@ -63,6 +63,11 @@ class Session:
         """See which packages are not installed: those of the training, and those of DICOM and PACS."""
         self.missing, self.missing_for_export = dependencies.missing(), dependencies.missing_for_export()
 
+    def packages_changed(self) -> None:
+        """Look for the packages again, and tell."""
+        self.look_for_packages()
+        self.refresh()
+
     def refresh(self) -> None:
         """Forget what has been read of the study, and tell that something changed."""
         self._read.clear()
