@@ -101,10 +101,11 @@ class Servers(ClinicScenario):
         self.assertEqual(list(Memory.kept.values()), ["geheim"])
         self.panel = driver.reload_panel()
         self.ui = self.panel.ui
-        servers = self.panel.servers_dialog._servers
+        servers, ui = self.panel.servers_dialog._servers, self.servers_window()
+        self.assertIn("known", ui.serverPassword.placeholderText)
         self.assertEqual(servers.secret(servers.profiles()["PACS-A"]).reveal(), "geheim")
         with self.answering(True):
-            driver.click(self.servers_window().removeServer)
+            driver.click(ui.removeServer)
         self.assertEqual(Memory.kept, {})
 
 
