@@ -75,7 +75,7 @@ REPORT_ONLY = {"matplotlib", "jinja2"}
 LIGHT_MODULES = ["", ".config", ".volumes", ".slices", ".study", ".metrics", ".cli"]
 
 ON_REQUEST = {"SimpleITK", "nibabel", "pydicom", "scipy", "filelock", "safetensors", "tqdm", "torch", "matplotlib"}
-ON_REQUEST |= {"highdicom", "requests", "dicomweb_client", "pynetdicom", "keyring", "platformdirs", "contourpy", "PIL"}
+ON_REQUEST |= {"highdicom", "requests", "pynetdicom", "keyring", "platformdirs", "contourpy", "PIL"}
 OPENED_IN_THE_APPLICATION = ["config", "errors", "events", "slices", "storage", "study", "study.cohort", "volumes"]
 OPENED_IN_THE_APPLICATION += ["export", "pacs", "delivery"]
 

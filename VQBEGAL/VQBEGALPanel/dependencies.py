@@ -19,7 +19,7 @@ TORCH = "torch>=2.2"
 TRAINING, EXPORT = "requirements.txt", "requirements-pacs.txt"
 """Lists of packages in the module's resources: for all work with a study, and for DICOM objects and servers."""
 
-SHIPPED = ("SimpleITK", "scipy", "pydicom", "tqdm", "requests", "dicomweb-client")
+SHIPPED = ("SimpleITK", "scipy", "pydicom", "tqdm", "requests")
 """Packages that the application may bring itself: an older one than asked for is used, as replacing it under the
 application could break the application."""
 

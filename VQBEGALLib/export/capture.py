@@ -93,7 +93,7 @@ def _describe(data: Any, header: Any, overlay: Overlay, made: Provenance) -> Non
         data.BodyPartExamined = header.BodyPartExamined
     else:
         data.Laterality = ""  # the standard's word for: not known whether the part is a paired one
-    data.BurnedInAnnotation, data.RecognizableVisualFeatures = "NO", "NO"
+    data.BurnedInAnnotation = "YES" if header.get("BurnedInAnnotation") == "YES" else "NO"
     names = ", ".join(segment.name for segment in overlay.segments)
     data.DerivationDescription = one_line(f"Outlines drawn over the image: {names}")
     if header.get("LossyImageCompression"):

@@ -10,7 +10,8 @@ UTF_8 = "ISO_IR 192"
 """Character set of new objects; what is copied is encoded anew."""
 
 COPIED = (
-    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyInstanceUID", "StudyDate", "StudyTime"),
+    *("PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex"),
+    *("StudyInstanceUID", "StudyDate", "StudyTime"),
     *("StudyID", "StudyDescription", "AccessionNumber", "ReferringPhysicianName", "FrameOfReferenceUID"),
 )
 
@@ -26,7 +27,8 @@ def copy_study(data: Any, source: SourceSeries) -> None:
 
 def series_number(source: SourceSeries, offset: int) -> int:
     """Return a number that lists the new series after all of its study."""
-    return offset + int(source.datasets[0].get("SeriesNumber") or 0)
+    number = offset + int(source.datasets[0].SeriesNumber)
+    return number if 0 <= number < 2**31 else offset
 
 
 def one_line(text: str) -> str:

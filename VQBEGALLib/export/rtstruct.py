@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from VQBEGALLib.export.contours import Points, outlines, to_patient
-from VQBEGALLib.export.heading import copy_study, one_line, series_number
+from VQBEGALLib.export.heading import UTF_8, copy_study, one_line, series_number
 from VQBEGALLib.export.segmentation import SOFTWARE, Code, Provenance, Segment, Segmentation
 from VQBEGALLib.export.source import SourceSeries
 from VQBEGALLib.volumes import Volume
@@ -110,6 +110,7 @@ def _contour(points: Points, header: Any) -> Any:
     item = _item(ContourImageSequence=[_image(header)])
     item.ContourGeometricType, item.NumberOfContourPoints = "CLOSED_PLANAR", len(points)
     item[_CONTOUR_DATA] = _decimals(points)
+    item.set_original_encoding(False, True, UTF_8)  # else pydicom decodes each number to encode it again
     return item
 
 

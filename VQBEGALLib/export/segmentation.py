@@ -18,19 +18,32 @@ METHODS: tuple[Method, ...] = ("AUTOMATIC", "SEMIAUTOMATIC", "MANUAL")
 SOFTWARE = "VQBEGAL"
 
 
+def fits(text: str, most: int) -> bool:
+    """Tell whether a text is one value of DICOM: 1 to ``most`` printable letters, no backslash."""
+    return bool(text.strip()) and len(text) <= most and text.isprintable() and "\\" not in text
+
+
 @dataclass(frozen=True)
 class Code:
-    """A concept of a coding scheme.
+    """A concept of a coding scheme; valid once built.
 
     Args:
-        value: for example ``10200004``.
-        scheme: for example ``SCT`` (SNOMED CT).
-        meaning: for a person.
+        value: for example ``10200004``; at most 16 letters.
+        scheme: for example ``SCT`` (SNOMED CT); at most 16 letters.
+        meaning: for a person; at most 64 letters.
+
+    Raises:
+        InputError: a part is empty, too long or not printable.
     """
 
     value: str
     scheme: str
     meaning: str
+
+    def __post_init__(self) -> None:
+        for name, text, most in (("value", self.value, 16), ("scheme", self.scheme, 16), ("meaning", self.meaning, 64)):
+            if not fits(text, most):
+                raise InputError(f"A code's {name} is {text!r}.", f"Use 1 to {most} printable letters, no backslash.")
 
     @classmethod
     def from_json(cls, data: object) -> Code:
@@ -69,8 +82,10 @@ class Segment:
     def __post_init__(self) -> None:
         if not 1 <= self.value <= 255:
             raise InputError(f"A segment's value is {self.value}.", "Use whole numbers from 1 to 255.")
-        if not self.name.strip() or len(self.name) > 64 or not self.name.isprintable():
-            raise InputError(f"{self.name!r} cannot be a segment's name.", "Use 1 to 64 printable letters.")
+        if not fits(self.name, 64):
+            raise InputError(
+                f"{self.name!r} cannot be a segment's name.", "Use 1 to 64 printable letters, no backslash."
+            )
         if len(self.color) != 3 or not all(0 <= part <= 255 for part in self.color):
             raise InputError(f"The colour of {self.name} is {self.color}.", "Give red, green and blue, 0 to 255.")
         if self.method not in METHODS:
@@ -111,12 +126,24 @@ class Provenance:
         description: for a person, for example ``VQ-BEGAL, prediction of round 2``; at most 64 letters.
         creator: the clinician's name as ``Family^Given``, empty where she does not want it.
         version: of the software.
+
+    Raises:
+        InputError: the creator is no person's name, or the description too long.
     """
 
     round: int | None = None
     description: str = SOFTWARE
     creator: str = ""
     version: str = __version__
+
+    def __post_init__(self) -> None:
+        groups = self.creator.split("=")
+        if self.creator and (len(groups) > 3 or not all(fits(group, 64) for group in groups)):
+            raise InputError(
+                "The creator is no person's name.", "Write Family^Given, at most 64 printable letters, no backslash."
+            )
+        if not fits(self.description, 64):
+            raise InputError(f"{self.description!r} cannot be a description.", "Use 1 to 64 printable letters.")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

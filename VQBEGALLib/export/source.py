@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,27 +12,17 @@ from typing import Any
 import numpy as np
 
 from VQBEGALLib.errors import InputError
+from VQBEGALLib.export.cleaning import clean
 from VQBEGALLib.volumes import Volume, on_grid
 from VQBEGALLib.volumes.dicom import quiet_pydicom
 from VQBEGALLib.volumes.dicom_geometry import arrange
 from VQBEGALLib.volumes.dicom_slice import Slice
 from VQBEGALLib.volumes.libraries import library
 
-BLANK = (
-    "PatientID",
-    "PatientName",
-    "PatientBirthDate",
-    "PatientSex",
-    "AccessionNumber",
-    "StudyID",
-    "StudyDate",
-    "StudyTime",
-    "ReferringPhysicianName",
-)
-"""Attributes of type 2: an object that refers to the images must have them, and they may be empty."""
-
 NEEDED = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID")
 """Attributes that nobody may invent."""
+
+_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,10 +33,12 @@ class SourceSeries:
         datasets: pydicom data sets without pixels, in the order of the grid's K axis; those of type 2 that were
             missing are there and empty.
         grid: zeros (uint8, read-only) on the grid that the images make up, LPS mm.
+        blanked: keywords of values that broke DICOM's rules and are blank here.
     """
 
     datasets: tuple[Any, ...]
     grid: Volume
+    blanked: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, datasets: Iterable[Any], wanted: Sequence[str] = ()) -> SourceSeries:
@@ -56,9 +49,15 @@ class SourceSeries:
             wanted: SOP instance UIDs of the images; empty takes all.
 
         Raises:
-            InputError: an image is missing, has no place in space, or lacks an attribute that nobody may invent.
+            InputError: an image is missing, has no place in space, or lacks an attribute that nobody may invent; they
+                belong to several patients, or share a UID.
         """
         only = set(wanted)
+        if len(only) < len(wanted):
+            raise InputError(
+                "Several source images share one SOP instance UID, so nothing can refer to them.",
+                "Fetch the series from the PACS again, or export NIfTI or NRRD.",
+            )
         slices = [Slice(Path(str(data.get("SOPInstanceUID") or "an image")), data) for data in datasets]
         found = [item for item in slices if not only or item.sop_uid in only]
         missing = len(only - {item.sop_uid for item in found})
@@ -70,7 +69,10 @@ class SourceSeries:
         affine, found = arrange(found)
         shape = (len(found), int(found[0].header.Rows), int(found[0].header.Columns))
         grid = Volume(np.broadcast_to(np.uint8(0), shape), affine)
-        return cls(tuple(_completed(item, grid) for item in found), grid)
+        with quiet_pydicom():
+            completed = [_completed(item, grid) for item in found]
+        blanked = sorted({keyword for _, keywords in completed for keyword in keywords})
+        return cls(tuple(data for data, _ in completed), grid, tuple(blanked))
 
     def text(self, keyword: str) -> str:
         """Return an attribute that all images share; empty where it is."""
@@ -93,7 +95,7 @@ def read_source(files: Iterable[Path], wanted: Sequence[str]) -> SourceSeries:
         wanted: SOP instance UIDs.
 
     Raises:
-        InputError: as :meth:`SourceSeries.of`; a file cannot be opened.
+        InputError: as :meth:`SourceSeries.of`.
     """
     pydicom = library("pydicom", needed_by="DICOM")
     only, found = set(wanted), {}
@@ -111,26 +113,24 @@ def _instance_uid(pydicom: Any, path: Path) -> str:
         if not path.is_file():
             return ""
         header = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=["SOPInstanceUID"])
-    except OSError as error:
-        raise InputError(f"{path.name} cannot be opened ({error.strerror}).", "Check that you may read it.") from error
-    except Exception:  # pydicom complains about other files with errors of many types
+    except Exception:  # a file that cannot be read, or none of DICOM: pydicom has errors of many types
         return ""
     return Slice(path, header).sop_uid
 
 
-def _completed(item: Slice, grid: Volume) -> Any:
+def _completed(item: Slice, grid: Volume) -> tuple[Any, list[str]]:
+    """Return a header that an object can refer to, and which of its values had to become blank."""
     data = copy.copy(item.header)
     data.SOPInstanceUID = item.sop_uid
     if not data.get("SOPClassUID"):
         data.SOPClassUID = str(getattr(item.meta, "MediaStorageSOPClassUID", ""))
-    if lost := [keyword for keyword in NEEDED if not data.get(keyword)]:
+    if lost := [keyword for keyword in NEEDED if not _is_uid(str(data.get(keyword) or ""))]:
         raise InputError(
             f"The source images have no {lost[0]}, which an object that refers to them needs.",
             "Fetch the series from the PACS again, or export NIfTI or NRRD.",
         )
-    for keyword in BLANK:
-        if keyword not in data:
-            setattr(data, keyword, "")
-    if not data.get("SliceThickness"):
-        data.SliceThickness = f"{grid.spacing[0]:.6g}"
-    return data
+    return data, clean(data, thickness=grid.spacing[0])
+
+
+def _is_uid(text: str) -> bool:
+    return len(text) <= 64 and _UID.fullmatch(text) is not None

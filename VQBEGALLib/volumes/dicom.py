@@ -125,10 +125,13 @@ def dicom_files(path: Path) -> list[Path]:
     if path.suffix.lower() != LIST:
         return sorted(path.parent.iterdir())
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as a list of files.", "Write one path a line, in UTF-8.") from error
-    return [path.parent / line.strip() for line in lines if line.strip()]
+    files = [path.parent / line.strip() for line in lines if line.strip()]
+    if lost := next((file for file in files if not file.is_file()), None):
+        raise InputError(f"{path} lists {lost.name}, which is not there.", "Correct the list.")
+    return files
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from VQBEGALLib.errors import InputError
-from VQBEGALLib.volumes.dicom_slice import Slice
+from VQBEGALLib.volumes.dicom_slice import PATIENT, Slice
 from VQBEGALLib.volumes.volume import Affine
 
 UNEVEN = 0.1
@@ -16,6 +16,9 @@ UNEVEN = 0.1
 
 _SAME_POSITION = 0.01  # mm
 _NOT_PERPENDICULAR = 0.01  # cosine
+_ONE = (*PATIENT, "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
+"""What all images of a series must share, be it absent."""
+
 _ALIKE = (("ImageOrientationPatient", 6, "orientations"), ("PixelSpacing", 2, "pixel sizes"))
 
 
@@ -37,6 +40,8 @@ def arrange(slices: Sequence[Slice]) -> tuple[Affine, list[Slice]]:
     slices = sorted(_without_copies(slices), key=lambda item: float(item.numbers("ImagePositionPatient", 3) @ normal))
     positions = np.array([item.numbers("ImagePositionPatient", 3) for item in slices])
     between_rows, between_columns = slices[0].numbers("PixelSpacing", 2)
+    if min(between_rows, between_columns) <= 0:
+        raise InputError(f"The PixelSpacing of {slices[0].path.name} is not positive.", "Export the series again.")
     affine = np.eye(4)
     affine[:3, 0] = along_i * between_columns
     affine[:3, 1] = along_j * between_rows
@@ -52,6 +57,13 @@ def arrange(slices: Sequence[Slice]) -> tuple[Affine, list[Slice]]:
 
 def _check_alike(slices: Sequence[Slice]) -> None:
     first = slices[0]
+    for keyword in _ONE:
+        if len({item.text(keyword) for item in slices}) > 1:
+            raise InputError(
+                f"The images differ in {keyword}: they belong to several "
+                f"{'patients' if keyword in PATIENT else 'series'}.",
+                "Keep the images of one series of one patient a folder.",
+            )
     for item in slices:
         if int(item.header.get("NumberOfFrames") or 1) > 1:
             raise InputError(

@@ -14,7 +14,6 @@ from VQBEGALLib.volumes.volume import Voxels
 
 _KEPT = (
     "SamplesPerPixel",
-    "PhotometricInterpretation",
     "Rows",
     "Columns",
     "BitsAllocated",
@@ -88,7 +87,7 @@ def _pixels_only(pydicom: Any, full: Any) -> Any:
         if keyword in full:
             pixels[keyword] = full[keyword]
     pixels.setdefault("SamplesPerPixel", 1)
-    pixels.setdefault("PhotometricInterpretation", "MONOCHROME2")
+    pixels.PhotometricInterpretation = "MONOCHROME2"  # the other way round is a matter of display; GDCM would invert
     return pixels
 
 

@@ -13,6 +13,9 @@ from VQBEGALLib.errors import InputError
 from VQBEGALLib.volumes.libraries import library
 
 _NOT_IMAGES = {"SEG", "SR", "PR", "KO", "RTSTRUCT", "RTPLAN", "RTDOSE", "RTRECORD", "REG", "RWV", "FID", "DOC", "PLAN"}
+PATIENT = ("PatientID", "PatientName", "PatientBirthDate")
+"""What tells patients apart; compared with each other, and neither kept nor shown."""
+
 _HEADER = (
     "Modality",
     "SeriesInstanceUID",
@@ -29,6 +32,7 @@ _HEADER = (
     "SamplesPerPixel",
     "NumberOfFrames",
     "SOPClassUID",
+    *PATIENT,
 )
 _ALWAYS_IMAGES = {"CT", "MR"}
 _DICOMDIR = "1.2.840.10008.1.3.10"
@@ -67,12 +71,16 @@ class Slice:
             InputError: they are missing, so that the slice cannot be placed.
         """
         value = self.header.get(keyword)
-        if value is None or isinstance(value, str) or np.size(value) != count:
+        try:
+            numbers = np.array([] if value is None or isinstance(value, str) else value, dtype=np.float64)
+        except (TypeError, ValueError):  # texts where numbers belong
+            numbers = np.array([])
+        if numbers.shape != (count,) or not np.isfinite(numbers).all():
             raise InputError(
                 f"{self.path.name} has no {keyword}, so nobody can tell where its image lies.",
                 "Export the series again without removing geometry, or give it as NIfTI or NRRD.",
             )
-        return np.array(value, dtype=np.float64)
+        return numbers
 
 
 def read_header(path: Path) -> Slice | None:

@@ -18,7 +18,7 @@ LIVER = coded("liver", value=2)
 assert LIVER is not None
 LESION = Segment(
     value=7,
-    name="Läsion \\n 1 | ~ ^ : = α",
+    name="Läsion n 1 | ~ ^ : = α",
     color=(255, 0, 51),
     type=Code("4147007", "SCT", "Mass^|~"),
     category=Code("49755003", "SCT", "Morphologically Altered Structure"),

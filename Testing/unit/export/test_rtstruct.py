@@ -25,7 +25,7 @@ from VQBEGALLib.volumes import Volume
 
 LIVER = coded("liver")
 assert LIVER is not None
-LESION = Segment(value=200, name="Läsion\\α of a very long name", color=(9, 8, 7), type=None, method="MANUAL")
+LESION = Segment(value=200, name="Läsion α of a very long name", color=(9, 8, 7), type=None, method="MANUAL")
 MADE = Provenance(round=2, description="VQ-BEGAL, prediction of round 2", creator="Müller^Änne")
 
 READ = """
@@ -132,7 +132,7 @@ def test_who_what_and_whose(tmp_path: Path) -> None:
     assert data.FrameOfReferenceUID == source.text("FrameOfReferenceUID")
     assert (data.Modality, data.ApprovalStatus, data.SeriesNumber) == ("RTSTRUCT", "UNAPPROVED", 2003)
     assert (str(data.OperatorsName), data.Manufacturer) == ("Müller^Änne", "VQBEGAL")
-    assert [item.ROIName for item in data.StructureSetROISequence] == ["Liver", "Läsion/α of a very long name"]
+    assert [item.ROIName for item in data.StructureSetROISequence] == ["Liver", "Läsion α of a very long name"]
     assert [item.ROIGenerationAlgorithm for item in data.StructureSetROISequence] == ["AUTOMATIC", "MANUAL"]
     assert list(data.ROIContourSequence[0].ROIDisplayColor) == [221, 130, 101]
     first, second = data.RTROIObservationsSequence

@@ -8,7 +8,8 @@ import pytest
 
 from Testing.dicom_series import PLANTED, write_series
 from VQBEGALLib.errors import InputError
-from VQBEGALLib.export.source import BLANK, NEEDED, SourceSeries, read_source
+from VQBEGALLib.export.cleaning import BLANK
+from VQBEGALLib.export.source import NEEDED, SourceSeries, read_source
 from VQBEGALLib.volumes import Volume, read_series
 
 IMAGE = Volume(np.arange(5 * 6 * 7, dtype=np.int16).reshape(5, 6, 7), np.diag((0.8, 0.7, 2.5, 1.0)))

@@ -315,3 +315,50 @@ def test_real_compressed_series_without_sop_class_lies_where_its_labels_say(shar
     reader = SimpleITK.ImageSeriesReader()
     reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(shared_data / "ct_dicom")))
     assert np.array_equal(SimpleITK.GetArrayFromImage(reader.Execute()), volume.voxels)
+
+
+@pytest.mark.parametrize("keyword", ["PatientID", "PatientName", "StudyInstanceUID", "FrameOfReferenceUID"])
+def test_images_of_several_patients_or_studies_are_no_series(tmp_path, keyword):
+    def edit(data: FileDataset, index: int) -> None:
+        setattr(data, keyword, "2.25.9" if index == 2 else "2.25.8")
+
+    series(tmp_path, edit=edit)
+    refused(tmp_path, f"differ in {keyword}")
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR DS")
+@pytest.mark.parametrize("index", range(5))
+def test_a_position_that_is_no_number_is_refused_wherever_it_stands(tmp_path, index):
+    """NaN sorts anywhere: the slices after it would come in a wrong order, and no distance would look odd."""
+
+    def edit(data: FileDataset, number: int) -> None:
+        if number == index:
+            data["ImagePositionPatient"].value = ["0", "0", "nan"]
+
+    series(tmp_path, shuffled=True, edit=edit)
+    refused(tmp_path, "no ImagePositionPatient")
+
+
+def test_spacing_that_is_not_positive_is_refused(tmp_path):
+    def edit(data: FileDataset, index: int) -> None:
+        data.PixelSpacing = ["-0.8", "0.7"]
+
+    series(tmp_path, edit=edit)
+    refused(tmp_path, "not positive")
+
+
+def test_values_stay_what_they_are_where_the_display_is_inverted(tmp_path):
+    def edit(data: FileDataset, index: int) -> None:
+        data.PhotometricInterpretation = "MONOCHROME1"
+
+    expected = series(tmp_path, edit=edit)
+    assert np.array_equal(read_series(tmp_path).volume.voxels, expected.voxels)
+
+
+def test_a_list_with_a_byte_order_mark_loses_no_file_and_a_missing_file_is_told(tmp_path):
+    expected = series(tmp_path / "a")
+    files = sorted((tmp_path / "a").iterdir())
+    (tmp_path / "list.txt").write_text("\r\n".join(map(str, files)), encoding="utf-8-sig")
+    assert np.array_equal(read_series(tmp_path / "list.txt").volume.voxels, expected.voxels)
+    files[0].unlink()
+    refused(tmp_path / "list.txt", "which is not there")
