@@ -227,7 +227,9 @@ def _environment() -> dict[str, str]:
     before = [os.environ["PYTHONPATH"]] if os.environ.get("PYTHONPATH") else []
     path = os.pathsep.join([*before, str(library_root()), *packages])
     quiet = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}  # idle threads sleep: the interface wants the cores
-    return {**quiet, **os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
+    own = {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
+    own["PYTHONSAFEPATH"] = "1"  # what lies in the application's working folder is no module of ours
+    return {**quiet, **os.environ, **own}
 
 
 def threads() -> int:
