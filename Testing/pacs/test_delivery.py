@@ -18,7 +18,7 @@ import pytest
 
 from Testing.delivery_case import DeliveryCase, make_case
 from Testing.dicom_series import PLANTED, phantom_series
-from Testing.pacs.orthanc import Orthanc
+from Testing.pacs.orthanc import Orthanc, start_orthanc
 from VQBEGALLib.delivery import waiting
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.pacs.connection import Instance, connect
@@ -55,7 +55,7 @@ def remembered(orthanc: Orthanc, own_settings: Path) -> Orthanc:
 @pytest.fixture
 def give(monkeypatch: pytest.MonkeyPatch):
     """Gives the next command its standard input."""
-    return lambda text: monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    return lambda text: monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
 
 
 @pytest.fixture
@@ -293,6 +293,87 @@ def test_cancelling_keeps_what_is_sent_and_what_waits(send, case, remembered, tm
     told = send(case.folder, "P1", "--cancel-file", cancel)
     assert told.code == 130
     assert remembered.count() == 0
+
+
+def test_what_waits_for_one_server_is_never_sent_to_another(call, give, send, case, remembered, own_settings, tmp_path):
+    """Not under the same name, and not where neither has a name."""
+    remembered.stop()
+    assert send(case.folder, "P1").code == 9
+    with start_orthanc(tmp_path / "other") as other:
+        (own_settings / "servers.json").write_text(json.dumps({"servers": [profile(other)]}))
+        told = send(case.folder)
+        assert told.code == 0
+        assert told.events[-1]["sent"] == 0
+        assert [event for event in told.events if event["event"] == "warning" and "--redirect" in event["text"]]
+        assert other.count() == 0
+        (item,) = waiting(case.folder)
+        assert call("queue", case.folder, "--redirect", item.id, "--server", "PACS-A").code == 0
+        assert send(case.folder).events[-1]["sent"] == 1
+        assert other.instances() == [item.left[0].sop_instance_uid]
+
+
+def test_the_same_result_is_not_made_twice_while_it_waits(send, case, remembered):
+    remembered.stop()
+    for _ in range(3):
+        assert send(case.folder, "P1").code == 9
+    assert len(waiting(case.folder)) == 1
+    case.study.put_prediction(0, "P1", case.truth.with_voxels(case.truth.voxels[::-1].copy()), [0.0] * 12)
+    told = send(case.folder, "P1")
+    assert [event for event in told.events if event["event"] == "warning" and "earlier result" in event["text"]]
+    assert len(waiting(case.folder)) == 2
+    remembered.start()
+    assert send(case.folder).events[-1]["sent"] == 2
+    assert remembered.count() == 2
+
+
+def test_an_item_whose_file_is_gone_holds_no_other_up(call, send, case, remembered):
+    remembered.stop()
+    send(case.folder, "P1")
+    send(case.folder, "P1", "--format", "rtstruct")
+    first, second = waiting(case.folder)
+    first.instances[0].path.unlink()
+    remembered.start()
+    told = send(case.folder)
+    assert told.events[-1]["sent"] == 1
+    assert remembered.instances() == [second.left[0].sop_instance_uid]
+    assert [event for event in told.events if event["event"] == "warning" and first.id in event["text"]]
+    assert "Remove" in told.out
+    assert call("queue", case.folder, "--events", "json").events[-1]["items"][0]["last_problem"]
+
+
+def test_the_patient_is_the_one_that_the_pacs_has_now(send, case, remembered, tmp_path):
+    """A name that was corrected in the PACS after the files came here."""
+    for path in case.series.ct:
+        data = pydicom.dcmread(path)
+        data.PatientName = "Corrected^Name"
+        data.save_as(tmp_path / path.name)
+    store(remembered, sorted(tmp_path.glob("*.dcm")))
+    assert send(case.folder, "P1").code == 0
+    (data,) = fetched(remembered, tmp_path / "back", modality="SEG")
+    assert data.PatientName == "Corrected^Name"
+
+
+def test_a_removed_case_takes_its_files_along_but_not_while_it_waits(call, give, send, remembered, tmp_path):
+    series = phantom_series(tmp_path / "x", size=40, slices=12)
+    store(remembered, series.ct)
+    call("study", "create", tmp_path / "study", "--preset", "tiny")
+    options = ("--server", "PACS-A", "--password-stdin", "--study-uid", series.study_uid)
+    give(remembered.password + "\n")
+    assert call("pull", tmp_path / "study", "P1", *options).code == 0
+    kept = tmp_path / "study.dicom"
+    assert len(list(kept.rglob("*.dcm"))) == 12
+    assert kept.stat().st_mode & 0o077 == 0
+    study = Study.open(tmp_path / "study")
+    truth = on_grid(series.ct_labels, study.grid("P1"))
+    study.put_prediction(0, "P1", truth.with_voxels((truth.voxels == 1).astype(np.uint8)), [0.0] * 12)
+    remembered.stop()
+    assert send(study.folder, "P1").code == 9
+    told = call("study", "remove", study.folder, "P1")
+    assert told.code == 4
+    assert "waits to be sent" in told.err
+    call("queue", study.folder, "--remove", waiting(study.folder)[0].id)
+    assert call("study", "remove", study.folder, "P1").code == 0
+    assert not list(kept.rglob("*.dcm"))
 
 
 def test_what_is_given_up_is_gone_and_not_sent(call, send, case, remembered):

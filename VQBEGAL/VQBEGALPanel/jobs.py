@@ -20,7 +20,6 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from VQBEGALLib.errors import ServerError
 from VQBEGALPanel.paths import library_root
 
 Event = dict[str, Any]
@@ -160,7 +159,7 @@ class Job:
 
     def _outcome(self, code: int) -> Outcome:
         kind = self._last.get("event")
-        if kind == "result" and code in (0, ServerError.exit_code):  # a server took some, and refused others
+        if kind == "result" and code >= 0:  # also one that is no whole success: a server refused some of it
             return Outcome(self._last, code)
         if self.cancelled:
             return Outcome(None, code, cancelled=True)

@@ -156,7 +156,7 @@ class FromPacsDialog:
         auxiliary = next(iter(chosen.values()))
         self._password.take(self.server())
         options = ["--primary-series", primary.uid]
-        options += [] if auxiliary is None else ["--auxiliary-series", auxiliary.uid]
+        options += ["--auxiliary-series", "none" if auxiliary is None else auxiliary.uid]
         options += ["--split", ui.pullSplit.currentData, *([] if ui.keepImages.checked else ["--discard"])]
         arguments = ["pull", str(session.study.folder), case, *options, "--stdin"]
         where = self._wanted if auxiliary is not None else {"study_uid": primary.study_uid}
@@ -215,15 +215,10 @@ class FromPacsDialog:
     def _against_pull(self) -> str:
         ui, session = self.window.ui, self._session
         modality = session.scene.modality("primary")
-        chosen = {"CT": self._chosen(ui.pullCt), "MR": self._chosen(ui.pullMr)}
-        if chosen[modality] is None:
+        if self._chosen({"CT": ui.pullCt, "MR": ui.pullMr}[modality]) is None:
             return _("Search, and choose the {modality} series: it is the one that is segmented.").format(
                 modality=modality
             )
-        primary, other = chosen.pop(modality), next(iter(chosen))
-        beside = [item for item in self._series if (item.study_uid, item.modality) == (primary.study_uid, other)]
-        if beside and chosen[other] is None:
-            return _("Choose the {modality} series too: the study has some.").format(modality=other)
         if ui.pullCase.text.strip() in session.study.subjects:
             return _("There is already a case of this name.")
         return ""

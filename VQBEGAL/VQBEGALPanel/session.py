@@ -15,6 +15,7 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from VQBEGALLib.config import preset
+from VQBEGALLib.delivery import remove_cases
 from VQBEGALLib.errors import StudyError, VQBEGALError
 from VQBEGALLib.study import Study
 from VQBEGALLib.study.records import Round, Split
@@ -130,7 +131,7 @@ class Session:
 
     def remove_case(self, case: str) -> None:
         """Take a case out of the study; a VQBEGALError says why it cannot."""
-        self._open_study().remove_subjects([case])
+        remove_cases(self._open_study(), [case])
         self.refresh()
 
     def rounds(self) -> list[Round]:

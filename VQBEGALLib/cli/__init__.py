@@ -54,7 +54,7 @@ def _run(options: argparse.Namespace, output: Output) -> int:
         raise
     except Exception as error:
         if options.debug:
-            traceback.print_exc()
+            _show_where(error)
         told = as_told(error)
         output.error(told)
         return told.exit_code
@@ -63,6 +63,17 @@ def _run(options: argparse.Namespace, output: Output) -> int:
         return CancelledError.exit_code
     finally:
         output.close()
+
+
+def _show_where(error: BaseException) -> None:
+    """Print where an error came from, without its words: those of a library may quote what names a patient."""
+    while True:
+        sys.stderr.write("".join(traceback.format_tb(error.__traceback__)) + f"{type(error).__name__}\n")
+        earlier = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        if earlier is None:
+            return
+        sys.stderr.write("\nbefore that:\n")
+        error = earlier
 
 
 def as_told(error: Exception) -> VQBEGALError:
@@ -86,7 +97,7 @@ def as_told(error: Exception) -> VQBEGALError:
         place = f" ({Path(error.filename).name})" if isinstance(error.filename, str) else ""
         return StorageError(f"{error.strerror or error}{place}.", "Check the path, the permissions and the free space.")
     return VQBEGALError(
-        f"Something unexpected went wrong ({type(error).__name__}: {error}).",
+        f"Something unexpected went wrong ({type(error).__name__}).",
         "Run the command again with --debug and report what it prints.",
     )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from VQBEGALLib.cli import checks, tables
 from VQBEGALLib.cli.terminal import Result
 from VQBEGALLib.config import parse_assignments, preset
-from VQBEGALLib.delivery import remember_sources
+from VQBEGALLib.delivery import remember_sources, remove_cases
 from VQBEGALLib.errors import StudyError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.slices import SliceFrame
@@ -53,7 +53,8 @@ def study_add(options: argparse.Namespace, reporter: Reporter) -> Result:
 def study_remove(options: argparse.Namespace, reporter: Reporter) -> Result:
     """Take cases out of a study."""
     study = Study.open(options.study)
-    study.remove_subjects(options.cases)
+    with study.writing("remove cases"):
+        remove_cases(study, options.cases)
     return tables.status(study)
 
 

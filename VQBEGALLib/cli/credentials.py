@@ -7,7 +7,7 @@ import getpass
 import json
 import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 from VQBEGALLib.errors import InputError, ServerError
 from VQBEGALLib.pacs.profiles import find_server
@@ -15,7 +15,7 @@ from VQBEGALLib.pacs.secrets import remembered
 from VQBEGALLib.pacs.server import Secret, Server
 
 _MOST = 1 << 16
-"""Characters that are read from standard input."""
+"""Bytes that are read from standard input."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,11 @@ class Told:
 
     @property
     def server(self) -> dict[str, Any]:
-        """The server's fields, and ``secret``; empty where there is none."""
-        server = self._values.get("server")
-        return dict(server) if isinstance(server, dict) else {}
+        """The server's fields, and ``secret``; empty where there is none. An InputError where it is something else."""
+        server = self._values.get("server") or {}
+        if not isinstance(server, dict):
+            raise InputError("server in standard input is not an object.", "Write its fields in braces.")
+        return dict(server)
 
 
 def told(options: argparse.Namespace) -> Told:
@@ -54,7 +56,7 @@ def told(options: argparse.Namespace) -> Told:
     if not getattr(options, "stdin", False):
         return Told({})
     try:
-        values = json.loads(sys.stdin.read(_MOST))
+        values = json.loads(_input().read(_MOST))
     except ValueError:
         values = None
     if not isinstance(values, dict):
@@ -71,15 +73,19 @@ def server_of(options: argparse.Namespace, given: Told) -> tuple[Server, Secret 
         InputError: no server is named, or none of that name is remembered.
         ServerError: there is no password and nobody to ask.
     """
-    fields = given.server
-    text = fields.pop("secret", None)
-    if fields:
-        server = Server.from_json(fields)
-    elif options.server:
-        server = find_server(options.server)
-    else:
-        raise InputError("No server is named.", "Name one with --server, or in standard input with --stdin.")
+    server, text = server_named(options, given), given.server.get("secret")
     return server, Secret(text) if isinstance(text, str) and text else password(options, server)
+
+
+def server_named(options: argparse.Namespace, given: Told) -> Server:
+    """Return the server that is meant; an InputError where none is, or none of that name is remembered."""
+    fields = given.server
+    fields.pop("secret", None)
+    if fields:
+        return Server.from_json(fields)
+    if options.server:
+        return find_server(options.server)
+    raise InputError("No server is named.", "Name one with --server, or in standard input with --stdin.")
 
 
 def password(options: argparse.Namespace, server: Server) -> Secret | None:
@@ -92,9 +98,17 @@ def password(options: argparse.Namespace, server: Server) -> Secret | None:
     if server.auth == "none":
         return None
     if options.password_stdin:
-        return Secret(sys.stdin.readline(_MOST).rstrip("\r\n"))
+        try:
+            return Secret(_input().readline(_MOST).decode("utf-8").rstrip("\r\n"))
+        except UnicodeDecodeError:
+            raise InputError("The password on standard input is not UTF-8.", "Write it in UTF-8.") from None
     if (known := remembered(server)) is not None:
         return known
     if not sys.stdin.isatty():
         raise ServerError(f"{server.name} asks for a password.", "Give it with --password-stdin.")
     return Secret(getpass.getpass(f"Password for {server.name}: "))
+
+
+def _input() -> BinaryIO:
+    """Return standard input as bytes: what it says is UTF-8 whatever the terminal's encoding."""
+    return sys.stdin.buffer

@@ -6,13 +6,14 @@ import argparse
 import dataclasses
 import json
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 from VQBEGALLib import delivery
-from VQBEGALLib.cli.credentials import Told, password, server_of, told
+from VQBEGALLib.cli.credentials import Told, password, server_named, server_of, told
 from VQBEGALLib.cli.terminal import Result
 from VQBEGALLib.delivery import Check, Choice, Item, Sent
-from VQBEGALLib.delivery.results import METHOD, organ_segment
+from VQBEGALLib.delivery.results import METHOD, What, organ_segment
 from VQBEGALLib.errors import InputError, ServerError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.export.segmentation import Code, Segment
@@ -23,6 +24,9 @@ from VQBEGALLib.study import Study
 from VQBEGALLib.study.records import Which
 from VQBEGALLib.volumes import read_labelmap
 
+_OF_A_CASE = ("format", "what", "labelmap", "segments", "code", "creator", "source")
+"""Options that say what of a case is exported."""
+
 _MARKS = {"ok": "✓", "warning": "!", "error": "✗"}
 
 
@@ -32,7 +36,7 @@ def export(options: argparse.Namespace, reporter: Reporter) -> Result:
     choice = _choice(options, study, given)
     asked = bool(options.server or given.server)
     if options.check:
-        return _checklist(delivery.preflight(study, choice, sending=asked))
+        return _checklist(delivery.preflight(study, choice, server=server_named(options, given) if asked else None))
     if options.output is None:
         raise InputError("No file is named.", "Name it with --output.")
     if not asked:
@@ -55,6 +59,8 @@ def export(options: argparse.Namespace, reporter: Reporter) -> Result:
 def push(options: argparse.Namespace, reporter: Reporter) -> Result:
     """Send a case's result to a PACS, or what waits."""
     study, given = Study.open(options.study), told(options)
+    if options.case is None and (named := [f"--{name}" for name in _OF_A_CASE if getattr(options, name)]):
+        raise InputError(f"{named[0]} is for a case, and none is named.", "Name the case, or leave the option out.")
     server, secret = server_of(options, given)
     with study.writing("send"):
         if options.case is None:
@@ -71,6 +77,9 @@ def queue(options: argparse.Namespace, reporter: Reporter) -> Result:
         with study.writing("remove from the queue"):
             delivery.remove(study.folder, options.remove)
             study.log({"event": "given up", "item": options.remove})
+    if options.redirect:
+        with study.writing("redirect"):
+            delivery.redirect(study, options.redirect, server_named(options, Told({})))
     items = delivery.waiting(study.folder)
     lines = [_line(item) for item in items] or ["Nothing waits."]
     return Result({"items": [_plain(item) for item in items]}, "\n".join(lines))
@@ -94,7 +103,8 @@ def pull(options: argparse.Namespace, reporter: Reporter) -> Result:
     named: dict[Which, str] = {"primary": options.primary_series, "auxiliary": options.auxiliary_series}
     if options.case in study.subjects:
         raise InputError(f"The study has a case {options.case!r} already.", "Choose another name.")
-    with study.writing("pull"), connect(*server_of(options, given), reporter) as connection:
+    server, secret = server_of(options, given)
+    with study.writing("pull"), connect(server, secret, reporter) as connection:
         found = connection.query(
             patient=given.text("patient", options.patient), study_uid=given.text("study_uid", options.study_uid)
         )
@@ -110,13 +120,17 @@ def server_add(options: argparse.Namespace, reporter: Reporter) -> Result:
     names = [field.name for field in dataclasses.fields(Server)]
     fields = {name: value for name, value in vars(options).items() if name in names}
     fields["auth"] = options.auth or ("basic" if options.user else "none")
+    for name in ("ca_file", "cert_file", "key_file"):
+        fields[name] = _existing(fields[name])
     server = Server.from_json(fields)
+    if options.password_stdin and not options.remember_password:
+        raise InputError("Nothing is done with the password.", "Add --remember-password, or leave it out.")
+    profiles.save_server(server)
     if options.remember_password:
         secret = password(options, server)
         if secret is None:
             raise InputError("The server asks for no password.", "Name a user, or choose --auth bearer.")
         secrets.remember(server, secret)
-    profiles.save_server(server)
     return Result({"server": server.to_json()}, f"{server.name} is remembered.")
 
 
@@ -141,8 +155,15 @@ def server_test(options: argparse.Namespace, reporter: Reporter) -> Result:
     return Result({"text": text}, text)
 
 
+def _existing(name: str) -> str:
+    """Return a file's name that holds wherever a command is called; an InputError where there is no such file."""
+    if name and not Path(name).is_file():
+        raise InputError(f"{name} does not exist.", "Check the path.")
+    return str(Path(name).resolve()) if name else ""
+
+
 def _choice(options: argparse.Namespace, study: Study, given: Told) -> Choice:
-    labelmap = None
+    labelmap, what = None, cast(What, options.what or "prediction")
     segments = _segments(options)
     if options.labelmap is not None:
         labelmap = read_labelmap(options.labelmap, grid=study.grid(options.case))
@@ -150,12 +171,12 @@ def _choice(options: argparse.Namespace, study: Study, given: Told) -> Choice:
     if options.code:
         if segments:
             raise InputError("--code is for the study's organ alone.", "Write the codes into the file of --segments.")
-        segment = organ_segment(study.config.organ, METHOD[options.what])
+        segment = organ_segment(study.config.organ, METHOD[what])
         segments = [dataclasses.replace(segment, type=_code(options.code))]
     return Choice(
         case=options.case,
-        format=options.format,
-        what=options.what,
+        format=options.format or "seg",
+        what=what,
         labelmap=labelmap,
         segments=segments,
         creator=given.text("creator", options.creator),
@@ -184,7 +205,8 @@ def _code(text: str) -> Code:
 def _checklist(checks: list[Check]) -> Result:
     lines = [f"{_MARKS[check.level]} {check.name}: {check.text} {check.remedy}".rstrip() for check in checks]
     data = [dataclasses.asdict(check) for check in checks]
-    return Result({"checks": data, "ready": delivery.ready(checks)}, "\n".join(lines))
+    ready = delivery.ready(checks)
+    return Result({"checks": data, "ready": ready}, "\n".join(lines), code=0 if ready else InputError.exit_code)
 
 
 def _sent(found: Sent, server: Server) -> Result:
@@ -196,11 +218,14 @@ def _sent(found: Sent, server: Server) -> Result:
         "problems": problems,
         "server": server.name,
     }
-    parts = [f"{found.sent} sent to {server.name}"]
+    parts = [f"{found.sent} sent to {server.name}"] if found.sent or problems else []
     parts += [f"{found.already} were there already"] if found.already else []
     parts += [f"{len(problems)} refused"] if problems else []
     parts += [f"{found.waiting} wait"] if found.waiting else []
-    lines = [", ".join(parts) + ".", *(f"{item['instance']}: {item['reason']}" for item in problems)]
+    lines = [
+        ", ".join(parts or [f"Nothing waits for {server.name}"]) + ".",
+        *(f"{item['instance']}: {item['reason']}" for item in problems),
+    ]
     return Result(data, "\n".join(lines), code=ServerError.exit_code if problems else 0)
 
 

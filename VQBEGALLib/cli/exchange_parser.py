@@ -51,7 +51,6 @@ def _choice(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--what",
         choices=WHATS,
-        default="prediction",
         help="the newest prediction (default), the annotated slices alone, or the prediction corrected by them",
     )
     what.add_argument(
@@ -108,13 +107,15 @@ def _push(commands: Commands[argparse.ArgumentParser], add: Add) -> None:
     )
     push.add_argument("study", type=Path, metavar="STUDY")
     push.add_argument("case", nargs="?", metavar="CASE", help="its name")
-    push.add_argument("--format", choices=DICOM, default="seg", help="default seg")
+    push.add_argument("--format", choices=DICOM, help="default seg")
     _choice(push)
     _connection(push, required=False)
 
     queue = add(commands, "queue", "queue", "Show what waits to be sent, or give it up.", module="exchange")
     queue.add_argument("study", type=Path, metavar="STUDY")
     queue.add_argument("--remove", metavar="ID", help="take it out of the queue; it will not be sent")
+    queue.add_argument("--redirect", metavar="ID", help="let it wait for the server of --server instead")
+    queue.add_argument("--server", metavar="NAME|URL", help=SERVER)
 
 
 def _pull(commands: Commands[argparse.ArgumentParser], add: Add) -> None:
@@ -128,10 +129,12 @@ def _pull(commands: Commands[argparse.ArgumentParser], add: Add) -> None:
     pull.add_argument("case", metavar="CASE", help="name for it, not the patient's")
     pull.add_argument("--patient", default="", metavar="ID", help="patient ID")
     pull.add_argument("--study-uid", default="", metavar="UID", help="or the study that holds the series")
-    for which in ("primary", "auxiliary"):
-        pull.add_argument(
-            f"--{which}-series", default="", metavar="UID", help=f"series; default the only one of the {which} modality"
-        )
+    pull.add_argument(
+        "--primary-series", default="", metavar="UID", help="series; default the only one of the primary modality"
+    )
+    pull.add_argument(
+        "--auxiliary-series", default="", metavar="UID|none", help="the same for the auxiliary; none fetches none"
+    )
     pull.add_argument("--split", choices=SPLITS, default="train", help="what the case serves; default train")
     pull.add_argument(
         "--discard",

@@ -9,18 +9,16 @@ from typing import Any, Literal
 
 from VQBEGALLib.delivery.exporting import Choice, segmentation_of
 from VQBEGALLib.delivery.formats import DICOM
-from VQBEGALLib.delivery.sources import places, series_uid
-from VQBEGALLib.errors import VQBEGALError
+from VQBEGALLib.delivery.sources import find_source, series_uid
+from VQBEGALLib.errors import InputError, VQBEGALError
 from VQBEGALLib.export.segmentation import Segmentation
+from VQBEGALLib.pacs.server import Server
 from VQBEGALLib.study.reading import StudyReader
-from VQBEGALLib.volumes.dicom import dicom_files, quiet_pydicom
-from VQBEGALLib.volumes.libraries import library
 
 Level = Literal["ok", "warning", "error"]
 NEEDS = {"seg": "highdicom", "seg-labelmap": "highdicom", "rtstruct": "contourpy", "sc": "highdicom"}
 """Package that a format needs beyond the library's own."""
 
-_ASKED = ["SOPInstanceUID", "PatientID"]
 _FROM_DICOM = "Add the case from its DICOM series, or export NIfTI or NRRD."
 
 
@@ -41,27 +39,30 @@ class Check:
     remedy: str = ""
 
 
-def preflight(study: StudyReader, choice: Choice, *, sending: bool = False) -> list[Check]:
-    """Look at everything that an export needs, as far as it can be told at once: reads the result and one header.
+def preflight(study: StudyReader, choice: Choice, *, server: Server | None = None) -> list[Check]:
+    """Look at everything that an export needs, as far as it can be told without asking a server.
+
+    Reads the result, and for a DICOM format the headers of the source images.
 
     Args:
         study: has the case.
         choice: of what to export.
-        sending: to a PACS, which can be asked for the headers of images that are not on this computer.
+        server: where it is to be sent; none for a file.
     """
-    points: tuple[Callable[[], Iterator[Check]], ...] = (
-        lambda: _of_result(study, choice),
-        lambda: _of_package(choice),
-        lambda: _of_series(study, choice, sending),
+    found: list[Check] = []
+    try:
+        segmentation = segmentation_of(study, choice)
+    except VQBEGALError as error:
+        return [Check("Result", "error", error.problem, error.remedy)]
+    for point in (
+        lambda: _of_result(segmentation),
+        lambda: _of_codes(segmentation, choice),
+        lambda: _of_packages(choice, server),
+        lambda: _of_series(study, choice),
+        lambda: _of_images(study, choice, segmentation, server),
         lambda: _of_grid(study, choice),
-    )
-    found = []
-    for point in points:
-        try:
-            found += list(point())
-        except VQBEGALError as error:
-            found.append(Check("Result", "error", error.problem, error.remedy))
-            break
+    ):
+        found += _seen(point)
     return found
 
 
@@ -70,8 +71,14 @@ def ready(checks: list[Check]) -> bool:
     return all(check.level != "error" for check in checks)
 
 
-def _of_result(study: StudyReader, choice: Choice) -> Iterator[Check]:
-    segmentation = segmentation_of(study, choice)
+def _seen(point: Callable[[], Iterator[Check]]) -> list[Check]:
+    try:
+        return list(point())
+    except VQBEGALError as error:
+        return [Check("Study", "error", error.problem, error.remedy)]
+
+
+def _of_result(segmentation: Segmentation) -> Iterator[Check]:
     slices = segmentation.slices()
     if not slices:
         yield Check("Result", "error", "No segment has a voxel.", "Segment or annotate the case first.")
@@ -80,7 +87,6 @@ def _of_result(study: StudyReader, choice: Choice) -> Iterator[Check]:
     if empty := [segment.name for segment in segmentation.empty()]:
         text = f"{', '.join(empty)}: no voxel."
         yield Check("Empty segments", "warning", text, "Paint them, or remove them: DICOM objects leave them out.")
-    yield from _of_codes(segmentation, choice)
 
 
 def _of_codes(segmentation: Segmentation, choice: Choice) -> Iterator[Check]:
@@ -93,64 +99,60 @@ def _of_codes(segmentation: Segmentation, choice: Choice) -> Iterator[Check]:
         yield Check("Codes", "warning", f"{', '.join(lost)}: no code.", "Only the name will be in the file.")
 
 
-def _of_package(choice: Choice) -> Iterator[Check]:
-    name = NEEDS.get(choice.format)
-    if name is not None and importlib.util.find_spec(name) is None:
-        yield Check("Packages", "error", f"{name} is not installed.", f"Run: python -m pip install {name}")
+def _of_packages(choice: Choice, server: Server | None) -> Iterator[Check]:
+    needed = [NEEDS.get(choice.format), None if server is None else "requests" if server.web else "pynetdicom"]
+    for name in needed:
+        if name is not None and importlib.util.find_spec(name) is None:
+            yield Check("Packages", "error", f"{name} is not installed.", f"Run: python -m pip install {name}")
     if choice.format == "seg-labelmap":
         text = "Few systems read segmentations of this kind yet."
         yield Check("Format", "warning", text, "Choose DICOM SEG unless yours is known to.")
 
 
-def _of_series(study: StudyReader, choice: Choice, sending: bool) -> Iterator[Check]:
+def _of_series(study: StudyReader, choice: Choice) -> Iterator[Check]:
     if choice.format not in DICOM:
         return
-    record = study.subject(choice.case).primary
-    source: dict[str, Any] = (record.source if record is not None else None) or {}
+    source = _source(study, choice)
     if not series_uid(source):
         yield Check("Source series", "error", "The case was not added from DICOM.", _FROM_DICOM)
         return
-    count = len(source.get("sop_instance_uids") or ())
-    yield Check("Source series", "ok", f"{count} {source.get('modality') or ''} images are known.".replace("  ", " "))
+    words = (str(len(source.get("sop_instance_uids") or ())), str(source.get("modality") or ""), "images are known.")
+    yield Check("Source series", "ok", " ".join(filter(None, words)))
     for key, name in (("study_uid", "Study"), ("frame_of_reference_uid", "Frame of reference")):
         if source.get(key):
             yield Check(name, "ok", "Its UID is known.")
         else:
             yield Check(name, "error", "The source images name none.", _FROM_DICOM)
-    yield from _of_images(study, choice, sending)
 
 
-def _of_images(study: StudyReader, choice: Choice, sending: bool) -> Iterator[Check]:
-    header = _one_header(study, choice)
-    if header is not None:
-        yield Check("Source images", "ok", "They are on this computer.")
-        if not header.get("PatientID"):
-            text = "The source images have no patient ID."
-            yield Check("Patient", "warning", text, "Make sure that the PACS files the result under the right patient.")
-    elif sending:
-        text = "They are not on this computer; the PACS is asked for their headers."
-        yield Check("Source images", "warning", text, "Name their folder if that fails.")
-    else:
-        yield Check("Source images", "error", "They are not on this computer any more.", "Name their folder.")
+def _of_images(
+    study: StudyReader, choice: Choice, segmentation: Segmentation, server: Server | None
+) -> Iterator[Check]:
+    """Read the headers just as the export does; what they lack, a server that is asked may have."""
+    if choice.format not in DICOM or not series_uid(_source(study, choice)):
+        return
+    try:
+        source = find_source(study, choice.case, given=choice.sources)
+        source.align(segmentation.labelmap)
+    except InputError as error:
+        if server is not None and server.web:
+            text = "The PACS will be asked for their headers: they cannot be used from this computer."
+            yield Check("Source images", "warning", text, "Name their folder if the PACS does not have them.")
+        else:
+            yield Check("Source images", "error", error.problem, error.remedy)
+        return
+    yield Check("Source images", "ok", "They are on this computer.")
+    if not source.text("PatientID"):
+        text = "The source images have no patient ID."
+        yield Check("Patient", "warning", text, "Make sure that the PACS files the result under the right patient.")
+    if odd := [keyword for keyword in source.blanked if keyword != "PatientID"]:
+        text = f"{', '.join(odd)}: the source images hold what DICOM does not allow."
+        yield Check("Headers", "warning", text, "It is left blank in the result; correct the series in the PACS.")
 
 
-def _one_header(study: StudyReader, choice: Choice) -> Any:
-    """Return the header of one of the case's source images, None where none is found."""
+def _source(study: StudyReader, choice: Choice) -> dict[str, Any]:
     record = study.subject(choice.case).primary
-    wanted = set(((record.source if record is not None else None) or {}).get("sop_instance_uids") or ())
-    pydicom = library("pydicom", needed_by="DICOM")
-    with quiet_pydicom():
-        for place in (*choice.sources, *places(study, choice.case)):
-            for path in dicom_files(place):
-                try:
-                    header = pydicom.dcmread(
-                        path, stop_before_pixels=True, specific_tags=["SOPInstanceUID", "PatientID"]
-                    )
-                except Exception:  # another file, of any kind
-                    continue
-                if str(header.get("SOPInstanceUID")) in wanted:
-                    return header
-    return None
+    return (record.source if record is not None else None) or {}
 
 
 def _of_grid(study: StudyReader, choice: Choice) -> Iterator[Check]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +13,7 @@ from VQBEGALLib.events import Reporter
 from VQBEGALLib.export.labelmaps import write_labelmap
 from VQBEGALLib.export.segmentation import Segmentation
 from VQBEGALLib.export.source import SourceSeries
-from VQBEGALLib.storage import make_folder, write_file
+from VQBEGALLib.storage import flush_folder, make_folder, storing, temporary_sibling, write_file
 from VQBEGALLib.volumes import Volume
 
 Format = Literal["nifti", "nrrd", "metaimage", "seg", "seg-labelmap", "rtstruct", "sc"]
@@ -45,6 +47,23 @@ def objects(
         InputError: the segmentation is empty, a segment is not coded, or it is on another grid than the source.
         MissingDependencyError: highdicom or contourpy is not installed.
     """
+    with _discreet():
+        yield from _made(format, segmentation, source, image)
+
+
+@contextmanager
+def _discreet() -> Iterator[None]:
+    """Turn the libraries' errors on a value of a header, which quote it, into one that does not."""
+    try:
+        yield
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise InputError(
+            f"The source images' headers hold what no DICOM object may repeat ({type(error).__name__}).",
+            "Fetch the series from the PACS again, or export NIfTI or NRRD.",
+        ) from None
+
+
+def _made(format: Format, segmentation: Segmentation, source: SourceSeries, image: Volume | None) -> Iterator[Any]:
     if format == "rtstruct":
         from VQBEGALLib.export.rtstruct import make_rtstruct
 
@@ -100,8 +119,18 @@ def write(
         for data in objects(format, segmentation, source):
             save(path, data)
         return path.stat().st_size
-    make_folder(path)
-    return sum(file.stat().st_size for file in save_all(path, format, segmentation, source, image, reporter))
+    aside = temporary_sibling(path)
+    try:
+        make_folder(aside)
+        size = sum(file.stat().st_size for file in save_all(aside, format, segmentation, source, image, reporter))
+        with storing(path):
+            if path.exists():
+                path.rmdir()
+            aside.rename(path)
+            flush_folder(path.parent)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return size
 
 
 def save_all(
@@ -133,4 +162,5 @@ def save(path: Path, data: Any) -> None:
     Raises:
         StorageError: the disk is full or refuses; what was there before is intact.
     """
-    write_file(path, lambda temporary: data.save_as(temporary, enforce_file_format=True))
+    with _discreet():
+        write_file(path, lambda temporary: data.save_as(temporary, enforce_file_format=True))

@@ -10,8 +10,7 @@ from __future__ import annotations
 import secrets
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -47,7 +46,9 @@ class Item:
         instances: all objects of it.
         sent: UIDs that the server has confirmed.
         problems: by UID, why the server did not take an object when it was last tried.
+        trouble: why nothing more could be sent when it was last tried; or what is wrong with the item itself.
         begun: sending was tried before, so that the server may have more of it than it confirmed.
+        damaged: it cannot be sent, only removed.
     """
 
     id: str
@@ -57,8 +58,10 @@ class Item:
     created: str
     instances: tuple[Instance, ...]
     sent: frozenset[str] = frozenset()
-    problems: dict[str, str]
+    problems: dict[str, str] = field(default_factory=dict)
+    trouble: str = ""
     begun: bool = False
+    damaged: bool = False
 
     @property
     def left(self) -> list[Instance]:
@@ -67,8 +70,8 @@ class Item:
 
     @property
     def last_problem(self) -> str:
-        """Why the last of them was not taken; empty where none was refused."""
-        return next(reversed(self.problems.values()), "")
+        """Why it still waits, as far as that is known."""
+        return self.trouble or next(reversed(self.problems.values()), "")
 
 
 def put(
@@ -124,19 +127,24 @@ def remove_abandoned(study: Path) -> None:
 
 
 def waiting(study: Path) -> list[Item]:
-    """Return what waits, oldest first.
-
-    Raises:
-        StudyError: an item is damaged.
-    """
+    """Return what waits, oldest first; what is damaged waits to be removed."""
     folder = study / OUTBOX
     names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     found = []
     for name in names:
-        with suppress(FileNotFoundError):
-            if not name.startswith(TEMPORARY):
-                found.append(read(study, name))
+        if name.startswith(TEMPORARY):
+            continue
+        try:
+            found.append(read(study, name))
+        except InputError:  # it has just been sent or removed
+            continue
+        except StudyError as error:
+            found.append(_damaged(name, error))
     return found
+
+
+def _damaged(name: str, error: StudyError) -> Item:
+    return Item(id=name, about={}, server="", address="", created="", instances=(), trouble=str(error), damaged=True)
 
 
 def read(study: Path, name: str) -> Item:
@@ -147,11 +155,12 @@ def read(study: Path, name: str) -> Item:
         StudyError: it is damaged.
     """
     folder = inside(study / OUTBOX, name)
-    if not (folder / _ITEM).is_file():
+    if not folder.is_dir():
         raise InputError(f"Nothing waits under {name!r}.", "Look at the list with `vqbegal queue`.")
-    data = read_json(folder / _ITEM)
     lines = read_lines(folder / _SENT)
     try:
+        data = read_json(folder / _ITEM)
+        lines = lines[int(data.get("answers_from", 0)) :]
         instances = tuple(
             Instance(path=folder / Path(each["file"]).name, **{key: str(each[key]) for key in _UIDS})
             for each in data["instances"]
@@ -165,9 +174,12 @@ def read(study: Path, name: str) -> Item:
             instances=instances,
             sent=frozenset(str(line["uid"]) for line in lines if line.get("uid") and not line.get("problem")),
             problems=_problems(lines),
+            trouble=str(lines[-1].get("trouble", "")) if lines else "",
             begun=bool(lines),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, InputError, StudyError) as error:
+        if not folder.is_dir():
+            raise InputError(f"Nothing waits under {name!r}.", "Look at the list with `vqbegal queue`.") from error
         raise StudyError(
             f"{OUTBOX}/{name} is damaged.", "Remove it with `vqbegal queue --remove`, and export again."
         ) from error
@@ -181,6 +193,25 @@ def begin(study: Path, item: Item) -> None:
 def note(study: Path, item: Item, uid: str, problem: str = "") -> None:
     """Note the server's answer to one object, empty for a success; a StorageError where the disk refuses."""
     append_line(study / OUTBOX / item.id / _SENT, {"uid": uid, **({"problem": problem} if problem else {})})
+
+
+def note_trouble(study: Path, item: Item, text: str) -> None:
+    """Note why nothing more of an item could be sent; a StorageError where the disk refuses."""
+    append_line(study / OUTBOX / item.id / _SENT, {"trouble": text})
+
+
+def redirect(study: Path, item: Item, *, server: str, address: str) -> Item:
+    """Let an item wait for another server, which may have none of it yet.
+
+    Raises:
+        StorageError: the disk is full or refuses; it waits for the old one then.
+    """
+    folder = study / OUTBOX / item.id
+    answers = len(read_lines(folder / _SENT))  # those of the old server, which say nothing about the new one
+    write_json(
+        folder / _ITEM, {**read_json(folder / _ITEM), "server": server, "address": address, "answers_from": answers}
+    )
+    return read(study, item.id)
 
 
 def remove(study: Path, name: str) -> None:

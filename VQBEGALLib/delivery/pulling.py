@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from VQBEGALLib.delivery.sources import remember_sources
+from VQBEGALLib.delivery.sources import kept_in
 from VQBEGALLib.errors import InputError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.pacs.connection import Connection, FoundSeries, FoundStudy
-from VQBEGALLib.storage import make_folder, storing
+from VQBEGALLib.storage import TEMPORARY, make_folder, storing
 from VQBEGALLib.study import Study
 from VQBEGALLib.study.membership import NewSubject, check_names
 from VQBEGALLib.study.records import WHICH, Split, Which
@@ -42,7 +42,7 @@ def pull(
         series: what is fetched, by what it serves.
         connection: to the server.
         split: what the case serves.
-        keep: leave the DICOM files in :func:`kept_in`, so that a result can refer to them when the server is down.
+        keep: leave the DICOM files beside the study, so that a result can refer to them when the server is down.
         reporter: told of each image.
 
     Raises:
@@ -52,20 +52,12 @@ def pull(
         CancelledError: a person asked to stop.
     """
     check_names([*study.subjects, case])
-    with _folder(study, case, keep) as folder:
-        for which, (study_uid, series_uid) in series.items():
-            make_folder(folder / which)
-            connection.retrieve(study_uid, series_uid, folder / which, reporter)
-        member = NewSubject(case, case, split, **{which: folder / which for which in series})
+    with _folders(study, [uid for _, uid in series.values()], keep) as folders:
+        for (study_uid, series_uid), folder in zip(series.values(), folders, strict=True):
+            connection.retrieve(study_uid, series_uid, folder, reporter)
+        member = NewSubject(case, case, split, **dict(zip(series, folders, strict=True)))
         study.add_subjects([member], reporter=reporter)
-        if keep:
-            remember_sources(study, [member])
     study.log({"event": "pulled", "case": case, "series": {which: place[1] for which, place in series.items()}})
-
-
-def kept_in(study: Study, case: str) -> Path:
-    """Return the folder beside a study, not in it, where the DICOM files of a case that was fetched are kept."""
-    return study.folder.with_name(f"{study.folder.name}.dicom") / case
 
 
 def chosen(study: Study, found: Sequence[FoundStudy], named: dict[Which, str]) -> dict[Which, Place]:
@@ -74,7 +66,7 @@ def chosen(study: Study, found: Sequence[FoundStudy], named: dict[Which, str]) -
     Args:
         study: says which modality is primary and which auxiliary.
         found: what the server has.
-        named: series instance UIDs that a person chose.
+        named: series instance UIDs that a person chose; ``none`` for no auxiliary.
 
     Raises:
         InputError: none of the primary modality, several to choose from, or a named one that the server does not have.
@@ -83,6 +75,8 @@ def chosen(study: Study, found: Sequence[FoundStudy], named: dict[Which, str]) -
     modality = {"primary": settings.primary_modality, "auxiliary": settings.auxiliary_modality}
     series: dict[Which, Place] = {}
     for which in WHICH:
+        if which == "auxiliary" and named.get(which) == "none":
+            continue
         choices = _choices(found, modality[which], named.get(which, ""))
         if named.get(which) and not choices:
             raise InputError(f"The PACS has no such {which} series.", "Look with `vqbegal query`.")
@@ -106,17 +100,21 @@ def _choices(found: Sequence[FoundStudy], modality: str, uid: str) -> list[tuple
 
 
 @contextmanager
-def _folder(study: Study, case: str, keep: bool) -> Iterator[Path]:
-    if keep:
-        folder = kept_in(study, case)
+def _folders(study: Study, uids: Sequence[str], keep: bool) -> Iterator[list[Path]]:
+    """Yield a private folder for each series; those of series that make up no volume do not stay."""
+    for abandoned in study.folder.glob(f"{TEMPORARY}pull-*"):  # by a process that was killed: the study is held here
+        shutil.rmtree(abandoned, ignore_errors=True)
+    aside = study.folder / f"{TEMPORARY}pull-{secrets.token_hex(6)}"
+    folders = [kept_in(study, uid) if keep else aside / uid for uid in uids]
+    for folder in folders:
         make_folder(folder)
         with storing(folder):
             folder.parent.chmod(0o700)
-        yield folder
-        return
-    with storing(study.folder.parent):
-        folder = Path(tempfile.mkdtemp(prefix="vqbegal-pull-"))
     try:
-        yield folder
+        yield folders
+    except InputError:
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(aside, ignore_errors=True)

@@ -79,9 +79,7 @@ def organ_segment(organ: str, method: Method) -> Segment:
 def _prediction(study: StudyReader, case: str, grid: Volume) -> tuple[int, Volume]:
     newest = study.predictions().get(case)
     if newest is None:
-        raise InputError(
-            f"There is no prediction of {case} yet.", "Segment it first, with the panel or `vqbegal segment`."
-        )
+        raise InputError(f"There is no prediction of {case} yet.", "Segment the case first.")
     try:
         return newest.round, read_labelmap(newest.path, grid=grid)
     except InputError as error:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from VQBEGALLib.delivery import outbox
-from VQBEGALLib.delivery.exporting import Choice, described, materials
+from VQBEGALLib.delivery.exporting import Choice, described, materials, segmentation_of
 from VQBEGALLib.delivery.formats import DICOM, save_all
 from VQBEGALLib.delivery.sources import HeaderServer
 from VQBEGALLib.errors import InputError, ServerError
 from VQBEGALLib.events import Reporter
+from VQBEGALLib.export.segmentation import Segmentation
 from VQBEGALLib.pacs.connection import Connection, Instance, connect
 from VQBEGALLib.pacs.server import Secret, Server
 from VQBEGALLib.study import Study
-from VQBEGALLib.volumes.libraries import library
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,47 +36,27 @@ class Sent:
     problems: dict[str, str]
 
 
-def enqueue(
-    study: Study, choice: Choice, server: Server, *, reporter: Reporter, headers: HeaderServer | None = None
-) -> outbox.Item:
-    """Export a case into the study's queue, under new UIDs.
+def push(study: Study, choice: Choice, server: Server, secret: Secret | None, *, reporter: Reporter) -> Sent:
+    """Export a case and send it; what cannot be sent waits. The same result that waits already is not made again.
 
     Args:
         study: held for writing.
         choice: what to send; one of the DICOM formats.
-        server: for which it waits.
-        reporter: told of each file.
-        headers: asked for the source images' headers where the files are not on this computer.
+        server: where to.
+        secret: password or token, where the server asks for one.
+        reporter: told of progress.
 
     Raises:
         InputError: another format; or as :func:`VQBEGALLib.delivery.exporting.materials`.
-        StorageError: the disk is full or refuses; then nothing is added.
-        CancelledError: a person asked to stop; then nothing is added.
-    """
-    if choice.format not in DICOM:
-        raise InputError("A PACS takes DICOM objects only.", f"Choose one of {', '.join(DICOM)}.")
-    segmentation, source, image = materials(study, choice, headers)
-    assert source is not None
-
-    def fill(folder: Path) -> list[Instance]:
-        files = save_all(folder, choice.format, segmentation, source, image, reporter)
-        return [_instance(path) for path in files]
-
-    about = described(choice, segmentation)
-    return outbox.put(study.folder, fill, about=about, server=server.name, address=server.url)
-
-
-def push(study: Study, choice: Choice, server: Server, secret: Secret | None, *, reporter: Reporter) -> Sent:
-    """Export a case and send it; what cannot be sent waits.
-
-    Raises:
-        InputError, StorageError: as :func:`enqueue`.
+        StorageError: the disk is full or refuses; then nothing is added to the queue.
         ServerError: the server was not reached or refused; what it did not confirm waits in the study.
         CancelledError: a person asked to stop; what is not sent waits.
     """
+    if choice.format not in DICOM:
+        raise InputError("A PACS takes DICOM objects only.", f"Choose one of {', '.join(DICOM)}.")
     with connect(server, secret, reporter) as connection:
-        item = enqueue(study, choice, server, reporter=reporter, headers=connection)
-        return _send(study, [item], connection, server)
+        item = _enqueue(study, choice, server, connection if server.web else None, reporter)
+        return _send(study, [item], connection, server, reporter)
 
 
 def resend(study: Study, server: Server, secret: Secret | None, *, reporter: Reporter) -> Sent:
@@ -84,15 +64,65 @@ def resend(study: Study, server: Server, secret: Secret | None, *, reporter: Rep
 
     Raises:
         ServerError, CancelledError: as :func:`push`.
-        StudyError: an item of the queue is damaged.
     """
     outbox.remove_abandoned(study.folder)
-    items = [item for item in outbox.waiting(study.folder) if server.name == item.server or server.url == item.address]
+    items = [item for item in outbox.waiting(study.folder) if item.address == server.url and not item.damaged]
+    elsewhere = [item for item in outbox.waiting(study.folder) if item.server == server.name and item not in items]
+    if elsewhere:
+        reporter.warn(
+            f"{sum(len(item.left) for item in elsewhere)} objects wait for {server.name} at another address and are "
+            "not sent. `vqbegal queue STUDY --redirect ID --server NAME` sends them here, `--remove ID` gives them up."
+        )
+    if not items:
+        return Sent(sent=0, already=0, waiting=_count(study), problems={})
     with connect(server, secret, reporter) as connection:
-        return _send(study, items, connection, server)
+        return _send(study, items, connection, server, reporter)
 
 
-def _send(study: Study, items: Sequence[outbox.Item], connection: Connection, server: Server) -> Sent:
+def redirect(study: Study, name: str, server: Server) -> outbox.Item:
+    """Let what waits under a name wait for another server; it is sent as it is, under the same UIDs.
+
+    Raises:
+        InputError: nothing waits under the name.
+        StudyError: it is damaged.
+        StorageError: the disk is full or refuses.
+    """
+    return outbox.redirect(study.folder, outbox.read(study.folder, name), server=server.name, address=server.url)
+
+
+def _enqueue(
+    study: Study, choice: Choice, server: Server, headers: HeaderServer | None, reporter: Reporter
+) -> outbox.Item:
+    """Export a case into the queue under new UIDs, or find it there."""
+    about = {**described(choice, segmentation := segmentation_of(study, choice)), "result": _digest(segmentation)}
+    others = [item for item in outbox.waiting(study.folder) if item.address == server.url]
+    for item in others:
+        if item.about == about:
+            reporter.message("The same result waits already; it is sent now.")
+            return item
+    if any(item.about.get("case") == choice.case for item in others):
+        reporter.warn(f"An earlier result of {choice.case} waits too; `vqbegal queue` shows it.")
+    segmentation, source, image = materials(study, choice, headers)
+    assert source is not None
+
+    def fill(folder: Path) -> list[Instance]:
+        files = save_all(folder, choice.format, segmentation, source, image, reporter)
+        return [Instance.read(path) for path in files]
+
+    return outbox.put(study.folder, fill, about=about, server=server.name, address=server.url)
+
+
+def _digest(segmentation: Segmentation) -> str:
+    """Return what tells results apart: voxels, what they mean, and who answers for them."""
+    digest = hashlib.sha256(repr((segmentation.segments, segmentation.provenance)).encode())
+    for plane in segmentation.labelmap.voxels:
+        digest.update(plane.tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _send(
+    study: Study, items: Sequence[outbox.Item], connection: Connection, server: Server, reporter: Reporter
+) -> Sent:
     sent = already = 0
     problems: dict[str, str] = {}
     for item in items:
@@ -100,7 +130,12 @@ def _send(study: Study, items: Sequence[outbox.Item], connection: Connection, se
             already += _those_there(study, item, connection)
             answers = _store(study, outbox.read(study.folder, item.id), connection)
         except ServerError as error:
+            outbox.note_trouble(study.folder, item, error.problem)
             raise _kept(study, error) from error
+        except InputError as error:  # a file of the item is gone or damaged; the others can be sent
+            outbox.note_trouble(study.folder, item, error.problem)
+            reporter.warn(f"{item.id} cannot be sent: {error.problem} Remove it from the queue and export again.")
+            continue
         sent += sum(not problem for problem in answers.values())
         problems |= {uid: problem for uid, problem in answers.items() if problem}
         finish(study, item.id, server)
@@ -154,25 +189,9 @@ def _store(study: Study, item: outbox.Item, connection: Connection) -> dict[str,
 
 def _kept(study: Study, error: ServerError) -> ServerError:
     count = _count(study)
-    waits = f" {count} object{' waits' if count == 1 else 's wait'} in the study and can be sent again."
-    return ServerError(f"{error.problem}{waits if count else ''}", error.remedy)
+    waits = f" {count} object{' waits' if count == 1 else 's wait'} in the study." if count else ""
+    return ServerError(f"{error.problem}{waits}", f"{error.remedy} Then send what waits.".strip())
 
 
 def _count(study: Study) -> int:
     return sum(len(item.left) for item in outbox.waiting(study.folder))
-
-
-def _instance(path: Path) -> Instance:
-    pydicom = library("pydicom", needed_by="DICOM")
-    data: Any = pydicom.dcmread(
-        path,
-        stop_before_pixels=True,
-        specific_tags=["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"],
-    )
-    return Instance(
-        path=path,
-        sop_class_uid=str(data.SOPClassUID),
-        sop_instance_uid=str(data.SOPInstanceUID),
-        study_uid=str(data.StudyInstanceUID),
-        series_uid=str(data.SeriesInstanceUID),
-    )

@@ -1,7 +1,7 @@
-"""Where a case's source images are on this computer, or on the server: found again when they are needed.
+"""Where a case's source images are, on this computer or on the server: found again when they are needed.
 
-A study holds their UIDs only. Their folders are remembered beside the user's settings, not in the study, which may
-travel to another computer and must not name patients.
+A study holds their UIDs only. Their folders are remembered beside the user's settings, for each study apart: the same
+series may lie under another patient's name in somebody's research data.
 """
 
 from __future__ import annotations
@@ -11,20 +11,24 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from VQBEGALLib.errors import InputError, MissingDependencyError, StorageError, StudyError
+from VQBEGALLib.errors import InputError, MissingDependencyError, ServerError, StorageError, StudyError
 from VQBEGALLib.export.source import SourceSeries, read_source
-from VQBEGALLib.pacs.profiles import settings_folder
-from VQBEGALLib.storage import make_folder, read_json, write_json
+from VQBEGALLib.pacs.connection import FoundStudy
+from VQBEGALLib.pacs.profiles import make_settings_folder, settings_folder
+from VQBEGALLib.storage import read_json, write_json
 from VQBEGALLib.study.membership import NewSubject
 from VQBEGALLib.study.reading import StudyReader
-from VQBEGALLib.study.records import WHICH, Which
+from VQBEGALLib.study.records import WHICH
 from VQBEGALLib.volumes.dicom import dicom_files, is_dicom
 
 _FILE = "sources.json"
 
 
 class HeaderServer(Protocol):
-    """A server that tells the headers of a series."""
+    """A server that tells what it has of a study, and the headers of a series."""
+
+    def query(self, *, study_uid: str) -> list[FoundStudy]:
+        """Return a study with its series."""
 
     def series_headers(self, study_uid: str, series_uid: str) -> Sequence[Any]:
         """Return the headers of a series' images, pydicom data sets."""
@@ -43,8 +47,9 @@ def remember_sources(study: StudyReader, members: Iterable[NewSubject]) -> None:
                 found[series_uid(record.source)] = sorted(folders)
     if found:
         with suppress(MissingDependencyError, StorageError):
-            make_folder(settings_folder())
-            write_json(settings_folder() / _FILE, {**_remembered(), **found})
+            known, key = _remembered(), str(study.folder)
+            make_settings_folder()
+            write_json(settings_folder() / _FILE, {**known, key: {**known.get(key, {}), **found}})
 
 
 def series_uid(source: Any) -> str:
@@ -52,13 +57,17 @@ def series_uid(source: Any) -> str:
     return str((source or {}).get("series_uid") or "")
 
 
-def places(study: StudyReader, case: str, which: Which = "primary") -> list[Path]:
-    """Return the folders that hold a case's series as far as this computer knows; they exist."""
-    record = study.subject(case).image(which)
-    uid = series_uid(record.source) if record is not None else ""
+def kept_in(study: StudyReader, uid: str) -> Path:
+    """Return the folder beside a study, not in it, where the files of a series that was fetched are kept."""
+    return study.folder.with_name(f"{study.folder.name}.dicom") / uid
+
+
+def places(study: StudyReader, uid: str) -> list[Path]:
+    """Return the folders that hold a series as far as this computer knows; they exist."""
+    found = [kept_in(study, uid)]
     with suppress(MissingDependencyError):
-        return [Path(folder) for folder in _remembered().get(uid, []) if Path(folder).is_dir()]
-    return []
+        found += [Path(folder) for folder in _remembered().get(str(study.folder), {}).get(uid, [])]
+    return [folder for folder in dict.fromkeys(found) if folder.is_dir()]
 
 
 def find_source(
@@ -66,17 +75,18 @@ def find_source(
 ) -> SourceSeries:
     """Return the headers of the series that a case's primary image came from.
 
-    Looked for in the given places, in the folders that this computer remembers, then on the server.
+    They come from the server, which knows best whose images they are; else from the given places and no others; and
+    where none is given, from the folders that this computer remembers.
 
     Args:
         study: has the case.
         case: its name.
-        given: folders, or lists of files (.txt).
-        server: asked where no file is found.
+        given: folders, or lists of files (.txt), which hold the series together.
+        server: asked first; passed over where it does not tell.
 
     Raises:
         InputError: the case did not come from DICOM, the images are not found, or lack what DICOM needs.
-        ServerError: the server cannot be asked.
+        ServerError: the server does not tell, and the images are not on this computer.
     """
     study.grid(case)
     record = study.subject(case).primary
@@ -87,27 +97,34 @@ def find_source(
             f"{case} was not added from DICOM, so nobody knows which images its result belongs to.",
             "Export NIfTI or NRRD, or add the case again from its DICOM series.",
         )
-    failed: InputError | None = None
-    remembered = [path for folder in places(study, case) for path in dicom_files(folder)]
-    for files in (*map(dicom_files, given), remembered):
-        try:
-            if files:
-                return read_source(files, uids)
-        except InputError as error:
-            failed = error
-    if server is not None:
-        return SourceSeries.of(server.series_headers(str(source.get("study_uid")), series_uid(source)), uids)
-    raise failed or InputError(
+    trouble: ServerError | None = None
+    try:
+        if server is not None and (headers := _of_server(server, source)):
+            return SourceSeries.of(headers, uids)
+    except ServerError as error:
+        trouble = error
+    files = [path for place in given or places(study, series_uid(source)) for path in dicom_files(place)]
+    if given or files:
+        return read_source(files, uids)
+    raise trouble or InputError(
         f"The source images of {case} are not on this computer any more.",
-        "Name their folder (option --source), or send to the PACS that has them.",
+        "Name their folder (option --source), or send to a PACS that has them.",
     )
 
 
-def _remembered() -> dict[str, list[str]]:
+def _of_server(server: HeaderServer, source: dict[str, Any]) -> Sequence[Any]:
+    """Return the headers of a series; nothing where the server does not have it."""
+    study, series = str(source.get("study_uid")), series_uid(source)
+    found = server.query(study_uid=study)
+    there = any(item.series_uid == series for each in found for item in each.series)
+    return server.series_headers(study, series) if there else ()
+
+
+def _remembered() -> dict[str, dict[str, list[str]]]:
+    """Return folders by study and series."""
     try:
         known = read_json(settings_folder() / _FILE)
     except StudyError:  # not there yet, or damaged: then it is begun anew
         return {}
-    if not isinstance(known, dict):
-        return {}
-    return {str(uid): [str(item) for item in items] for uid, items in known.items() if isinstance(items, list)}
+    whole = isinstance(known, dict) and all(isinstance(series, dict) for series in known.values())
+    return known if whole else {}

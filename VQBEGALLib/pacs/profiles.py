@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
-from typing import Any
 
 from VQBEGALLib.errors import InputError, StudyError
 from VQBEGALLib.pacs.server import Server
-from VQBEGALLib.storage import make_folder, read_json, write_json
+from VQBEGALLib.storage import make_folder, read_json, storing, write_json
 from VQBEGALLib.volumes.libraries import library
 
 FOLDER_VARIABLE = "VQBEGAL_CONFIG"
@@ -53,32 +53,44 @@ def remove_server(name: str) -> None:
     _save([server for server in load_servers() if server.name != name])
 
 
-def find_server(name_or_url: str, **changes: Any) -> Server:
+def find_server(name_or_url: str) -> Server:
     """Return the server of a name, or one at an address that nobody remembered.
 
     Args:
-        name_or_url: the name of a remembered server, or an address.
-        changes: other fields of :class:`Server`, which replace the remembered ones.
+        name_or_url: the name of a remembered server, or an address; then its computer's name is the server's.
 
     Raises:
-        InputError: there is none of that name, or the address or a field is wrong.
+        InputError: there is none of that name, or the address is wrong.
     """
     if "://" in name_or_url:
-        return Server.from_json({"name": "the server", "url": name_or_url} | changes)
+        nameless = Server(name="server", url=name_or_url)
+        return dataclasses.replace(nameless, name=nameless.host)
     servers = {server.name: server for server in load_servers()}
     if name_or_url not in servers:
         known = f"There are {', '.join(servers)}; add" if servers else "Add"
         raise InputError(f"There is no server called {name_or_url!r}.", f"{known} it with `vqbegal server add`.")
-    return Server.from_json(servers[name_or_url].to_json() | changes)
+    return servers[name_or_url]
 
 
 def _save(servers: list[Server]) -> None:
-    make_folder(_path().parent)
+    make_settings_folder()
     write_json(_path(), {"servers": [server.to_json() for server in sorted(servers, key=lambda item: item.name)]})
 
 
 def _path() -> Path:
     return settings_folder() / "servers.json"
+
+
+def make_settings_folder() -> None:
+    """Make the folder of the settings, for this user alone: servers and folders' names are nobody else's business.
+
+    Raises:
+        StorageError: it cannot be made.
+    """
+    folder = settings_folder()
+    make_folder(folder)
+    with storing(folder):
+        folder.chmod(0o700)
 
 
 def settings_folder() -> Path:

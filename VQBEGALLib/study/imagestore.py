@@ -19,7 +19,7 @@ from VQBEGALLib.storage import TEMPORARY, flush_folder, inside, make_folder, sha
 from VQBEGALLib.study.fields import REMEDY
 from VQBEGALLib.study.membership import NewSubject
 from VQBEGALLib.study.records import Affine4, ImageRecord, Subject
-from VQBEGALLib.study.sourcerecord import read_with_source, source_of
+from VQBEGALLib.study.sourcerecord import of_one_patient, read_with_source, source_of
 from VQBEGALLib.volumes.dicom import is_dicom
 from VQBEGALLib.volumes.reading import binary_labelmap, read_labelmap, read_volume
 from VQBEGALLib.volumes.volume import Volume
@@ -67,6 +67,7 @@ def import_subjects(members: Sequence[NewSubject], folder: Path, reporter: Repor
                         records[f"{which}_reference"] = _import_reference(labels, grid, folder, target)
                     stage.advance()
             subjects[member.name] = Subject(member.name, member.patient, member.split, **records)
+            _warn_of_strangers(member, reporter)
     return subjects
 
 
@@ -140,12 +141,9 @@ def _import_image(path: Path, folder: Path, stem: str) -> tuple[ImageRecord, Vol
             volume = read_volume(copied)
         except InputError as error:
             raise InputError(error.problem.replace(str(copied), str(path)), error.remedy) from error
-        return _record(folder, relative, volume, {"file": path.name}), volume
+        return _record(folder, relative, volume), volume
     relative = f"{stem}.nii.gz"
-    if is_dicom(path):
-        volume, source = read_with_source(path)
-    else:
-        volume, source = read_volume(path), {"file": path.name}
+    volume, source = read_with_source(path) if is_dicom(path) else (read_volume(path), None)
     write_volume(folder / relative, volume)
     return _record(folder, relative, volume, source), volume
 
@@ -162,6 +160,14 @@ def _with_source(record: ImageRecord, volume: Volume, files: Path, name: str, re
         return record
 
 
+def _warn_of_strangers(member: NewSubject, reporter: Reporter) -> None:
+    """Warn where the two images of a case are DICOM and name different patients; which, is said nowhere."""
+    places = [member.primary_source or member.primary, member.auxiliary_source or member.auxiliary]
+    named = [place for place in places if place is not None and is_dicom(place)]
+    if len(named) == 2 and not of_one_patient(*named):
+        reporter.warn(f"The two images of {member.name} name different patients; make sure that they are a pair.")
+
+
 def _check_contrast(path: Path, volume: Volume) -> None:
     """Refuse an image that shows nothing, before a study is built on it."""
     if volume.voxels.min() == volume.voxels.max():
@@ -175,7 +181,7 @@ def _import_reference(path: Path, grid: Volume, folder: Path, relative: str) -> 
     except InputError as error:
         raise InputError(f"{path}: {error.problem}", error.remedy) from error
     write_volume(folder / relative, labelmap)
-    return _record(folder, relative, labelmap, {"file": path.name})
+    return _record(folder, relative, labelmap)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -194,7 +200,7 @@ def _copy(source: Path, target: Path) -> None:
         write_file(target, fill)
 
 
-def _record(folder: Path, relative: str, volume: Volume, source: dict[str, Any]) -> ImageRecord:
+def _record(folder: Path, relative: str, volume: Volume, source: dict[str, Any] | None = None) -> ImageRecord:
     path = folder / relative
     affine = cast(Affine4, tuple(tuple(row) for row in volume.affine.tolist()))
     return ImageRecord(relative, sha256(path), path.stat().st_size, volume.shape, affine, source)

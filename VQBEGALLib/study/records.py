@@ -26,6 +26,7 @@ ROLES: tuple[Role, ...] = ("all", "decoder", "encoder")
 STATUSES: tuple[Status, ...] = ("open", "done", "skipped", "review")
 
 _MOST_VOXELS = 2**36
+_FARTHEST = 1e7  # mm
 Affine4 = tuple[tuple[float, float, float, float], ...]
 
 
@@ -39,7 +40,7 @@ class ImageRecord:
         size: bytes.
         shape: (K, J, I).
         affine: 4 rows of 4, voxel index (i, j, k, 1) → LPS mm.
-        source: what it was made from (file name, or DICOM UIDs); free JSON.
+        source: UIDs of the DICOM series that it was made from; free JSON.
     """
 
     path: str
@@ -62,7 +63,8 @@ class ImageRecord:
             raise read.wrong("shape")
         rows = read.items("affine")
         affine = tuple(Fields({"affine": row}, where).numbers("affine", 4) for row in rows)
-        if len(affine) != 4 or affine[3] != (0, 0, 0, 1) or abs(np.linalg.det(np.array(affine)[:3, :3])) < 1e-9:
+        far = any(abs(number) > _FARTHEST for row in affine for number in row)
+        if len(affine) != 4 or affine[3] != (0, 0, 0, 1) or far or abs(np.linalg.det(np.array(affine)[:3, :3])) < 1e-9:
             raise read.wrong("affine")
         source = read.mapping("source") if read.has("source") else None
         return cls(

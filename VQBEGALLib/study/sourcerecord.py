@@ -9,7 +9,8 @@ import numpy as np
 
 from VQBEGALLib.errors import InputError
 from VQBEGALLib.volumes import Volume, on_grid
-from VQBEGALLib.volumes.dicom import identity, read_headers, read_series
+from VQBEGALLib.volumes.dicom import dicom_files, identity, read_headers, read_series
+from VQBEGALLib.volumes.dicom_slice import PATIENT, Slice, read_header
 
 
 def read_with_source(path: Path) -> tuple[Volume, dict[str, Any]]:
@@ -24,6 +25,21 @@ def read_with_source(path: Path) -> tuple[Volume, dict[str, Any]]:
         raise InputError(f"{path} cannot be read: {error.strerror}.", "Check its permissions.") from error
     known = {name: value for name, value in vars(series).items() if name != "volume"}
     return series.volume, {**known, "sop_instance_uids": list(series.sop_instance_uids)}
+
+
+def of_one_patient(first: Path, second: Path) -> bool:
+    """Tell whether two places of DICOM files name the same patient; nothing of the patient is kept.
+
+    Args:
+        first: a folder, a file, or a list of files.
+        second: the same.
+    """
+    named = [{keyword: _first(path).text(keyword) for keyword in PATIENT} for path in (first, second)]
+    return named[0] == named[1]
+
+
+def _first(place: Path) -> Slice:
+    return next(item for item in map(read_header, dicom_files(place)) if item is not None)
 
 
 def source_of(files: Path, volume: Volume) -> dict[str, Any]:

@@ -11,9 +11,12 @@ from VQBEGALLib.config import preset
 from VQBEGALLib.delivery import Choice, preflight, ready
 from VQBEGALLib.delivery import checklist as module
 from VQBEGALLib.export.segmentation import Code, Segment
+from VQBEGALLib.pacs.server import Server
 from VQBEGALLib.study import Study
 from VQBEGALLib.study.membership import NewSubject
 from VQBEGALLib.volumes import write_volume
+
+WEB = Server(name="A", url="https://pacs.example.org/dicom-web")
 
 
 def levels(checks):
@@ -67,7 +70,7 @@ def test_an_empty_segment_among_others(case):
 def test_images_that_are_gone(case):
     shutil.rmtree(case.series.ct[0].parent)
     assert levels(preflight(case.study, Choice(case="P1")))["Source images"] == "error"
-    assert levels(preflight(case.study, Choice(case="P1"), sending=True))["Source images"] == "warning"
+    assert levels(preflight(case.study, Choice(case="P1"), server=WEB))["Source images"] == "warning"
 
 
 def test_images_without_a_patient_id(case):

@@ -13,6 +13,8 @@ import pytest
 from Testing.delivery_case import make_case
 from Testing.dicom_series import PLANTED
 from VQBEGALLib.config import preset
+from VQBEGALLib.errors import CancelledError
+from VQBEGALLib.events import Stage
 from VQBEGALLib.study import Study
 from VQBEGALLib.study.membership import NewSubject
 from VQBEGALLib.volumes import read_labelmap, write_volume
@@ -215,3 +217,84 @@ def test_a_full_disk_leaves_what_was_there(call, case, tiny_disk):
     assert "full" in told.err
     assert path.read_bytes() == b"old"
     assert sorted(item.name for item in tiny_disk.iterdir()) == ["a.dcm", "filler"]
+
+
+def test_another_study_with_the_same_series_changes_nothing_here(call, case, tmp_path):
+    """A copy for research under another name, with the same UIDs."""
+    for path in case.series.ct:
+        data = pydicom.dcmread(path)
+        data.PatientID, data.PatientName = "ANON-1", "Anon"
+        (tmp_path / "research").mkdir(exist_ok=True)
+        data.save_as(tmp_path / "research" / path.name)
+    (tmp_path / "cases.csv").write_text(f"case,primary,split\nR,{tmp_path / 'research'},train\n")
+    assert call("study", "create", tmp_path / "other", "--table", tmp_path / "cases.csv", "--preset", "tiny").code == 0
+    assert call("export", case.folder, "P1", "--format", "seg", "-o", tmp_path / "a.dcm").code == 0
+    assert pydicom.dcmread(tmp_path / "a.dcm").PatientID == PLANTED[1]
+
+
+def test_a_folder_that_is_named_is_the_only_one_that_counts(call, case, tmp_path):
+    part = tmp_path / "part"
+    part.mkdir()
+    for path in case.series.ct[1:]:
+        shutil.copy(path, part)
+    options = ("--format", "seg", "-o", tmp_path / "a.dcm", "--source", part)
+    told = call("export", case.folder, "P1", *options)
+    assert told.code == 3
+    assert "1 of the 12" in told.err
+    rest = tmp_path / "rest"
+    rest.mkdir()
+    shutil.copy(case.series.ct[0], rest)
+    assert call("export", case.folder, "P1", *options, "--source", rest).code == 0
+
+
+def test_odd_headers_are_told_by_keyword_and_never_by_value(call, case, tmp_path):
+    for path in case.series.ct:
+        data = pydicom.dcmread(path)
+        data["PatientBirthDate"] = pydicom.DataElement("PatientBirthDate", "LO", "1933-02-11")
+        data["PatientSex"] = pydicom.DataElement("PatientSex", "LO", "woman")
+        data.save_as(path)
+    told = call("export", case.folder, "P1", "--format", "seg", "--check", "--debug")
+    assert told.code == 0
+    assert "PatientBirthDate, PatientSex" in told.out
+    made = call("export", case.folder, "P1", "--format", "seg", "-o", tmp_path / "a.dcm", "--debug")
+    assert made.code == 0, made.err
+    for word in ("1933-02-11", "woman"):
+        assert word not in told.out + told.err + made.out + made.err
+
+
+def test_a_library_that_quotes_a_value_is_not_quoted(call, case, tmp_path, monkeypatch):
+    def make(*arguments: object, **options: object) -> None:
+        raise ValueError("Unable to convert 'Planted^Liverpatient'")
+
+    monkeypatch.setattr("VQBEGALLib.export.seg.make_seg", make)
+    told = call("export", case.folder, "P1", "--format", "seg", "-o", tmp_path / "a.dcm", "--debug")
+    assert told.code == 3
+    assert "Planted" not in told.out + told.err
+
+
+def test_a_cancelled_series_of_pictures_leaves_nothing(call, case, tmp_path, monkeypatch):
+    real = Stage.advance
+
+    def stop(stage: Stage, *arguments: object, **figures: float) -> None:
+        real(stage, *arguments, **figures)
+        raise CancelledError()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Stage, "advance", stop)
+        assert call("export", case.folder, "P1", "--format", "sc", "-o", tmp_path / "sc").code == 130
+    assert not [path for path in tmp_path.iterdir() if path.name not in ("dicom", "study")]
+    assert call("export", case.folder, "P1", "--format", "sc", "-o", tmp_path / "sc").code == 0
+
+
+def test_the_checklist_of_the_command_line_ends_with_an_exit_code(call, case, tmp_path):
+    assert call("export", case.folder, "P1", "--format", "seg", "--check").code == 0
+    shutil.rmtree(case.series.ct[0].parent)
+    told = call("export", case.folder, "P1", "--format", "seg", "--check")
+    assert told.code == 3
+    assert "✗ Source images" in told.out
+
+
+def test_options_of_a_case_need_a_case(call, case):
+    told = call("push", case.folder, "--format", "seg", "--server", "https://nowhere.example.org")
+    assert told.code == 3
+    assert "--format is for a case" in told.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import threading
 
 import pytest
 
@@ -100,13 +101,53 @@ def test_an_item_that_is_not_there_is_told(tmp_path, name):
     assert len(outbox.waiting(tmp_path)) == 1
 
 
-def test_a_damaged_item_is_told_and_can_be_removed(tmp_path):
-    item = put(tmp_path)
-    (tmp_path / "outbox" / item.id / "item.json").write_text("{}")
-    with pytest.raises(StudyError, match="damaged"):
-        outbox.waiting(tmp_path)
+@pytest.mark.parametrize("text", ["{}", "", '{"instances": [{}]}', None])
+def test_a_damaged_item_is_told_hides_no_other_and_can_be_removed(tmp_path, text):
+    item, other = put(tmp_path), put(tmp_path)
+    path = tmp_path / "outbox" / item.id / "item.json"
+    path.unlink() if text is None else path.write_text(text)
+    damaged = {each.id: each for each in outbox.waiting(tmp_path)}
+    assert damaged[item.id].damaged
+    assert "damaged" in damaged[item.id].last_problem
+    assert damaged[other.id] == other
     outbox.remove(tmp_path, item.id)
-    assert outbox.waiting(tmp_path) == []
+    assert outbox.waiting(tmp_path) == [other]
+
+
+def test_the_list_can_be_read_while_items_come_and_go(tmp_path):
+    """As the panel does while a job sends."""
+    done = threading.Event()
+    problems: list[Exception] = []
+
+    def look() -> None:
+        while not done.is_set():
+            try:
+                assert not [item for item in outbox.waiting(tmp_path) if item.damaged]
+            except Exception as error:
+                problems.append(error)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    for _ in range(30):
+        outbox.remove(tmp_path, put(tmp_path).id)
+    done.set()
+    thread.join()
+    assert not problems
+
+
+def test_a_redirected_item_is_all_new_to_the_other_server(tmp_path):
+    item = put(tmp_path)
+    outbox.begin(tmp_path, item)
+    outbox.note(tmp_path, item, "1.2.1")
+    outbox.note_trouble(tmp_path, item, "It was slow.")
+    assert outbox.read(tmp_path, item.id).last_problem == "It was slow."
+    moved = outbox.redirect(tmp_path, item, server="B", address="https://b")
+    assert (moved.server, moved.address, len(moved.left), moved.begun, moved.last_problem) == (
+        *("B", "https://b"),
+        *(3, False, ""),
+    )
+    outbox.note(tmp_path, item, "1.2.2")
+    assert len(outbox.read(tmp_path, item.id).left) == 2
 
 
 def test_a_name_in_the_item_cannot_lead_out_of_it(tmp_path):

@@ -71,7 +71,7 @@ def test_a_volume_on_another_grid_is_added_without_them_and_says_so(tmp_path, im
     write_volume(tmp_path / "ct.nrrd", Volume(image.voxels[1:], image.affine))
     source = listed(files, tmp_path / "files.txt")
     study, warnings = added(tmp_path, {"primary": "ct.nrrd", "primary_source": source})
-    assert "series_uid" not in study.subject("P1").primary.source
+    assert study.subject("P1").primary.source is None
     assert len(warnings) == 1
     assert "NIfTI" in warnings[0]
 
@@ -111,3 +111,18 @@ def test_one_of_several_series_in_a_folder_is_chosen_by_a_list_of_its_files(tmp_
     study, _ = added(tmp_path, {"primary": source})
     assert study.subject("P1").primary.source["modality"] == "CT"
     assert np.array_equal(study.volume("P1").voxels, image.voxels)
+
+
+@pytest.mark.parametrize(("other", "count"), [("Planted^Liverpatient", 0), ("Other^Person", 1)])
+def test_a_pair_of_two_people_is_told_without_their_names(tmp_path, image, other, count):
+    write_series(tmp_path / "ct", image)
+    write_series(tmp_path / "mr", image, modality="MR", patient=(other, *PLANTED[1:]))
+    _, warnings = added(tmp_path, {"primary": tmp_path / "ct", "auxiliary": tmp_path / "mr"})
+    assert len(warnings) == count
+    assert not [text for text in warnings if "Planted" in text or "Other" in text]
+
+
+def test_the_name_of_a_file_is_not_kept(tmp_path, image):
+    write_volume(tmp_path / "Mueller_Hans.nii.gz", image)
+    study, _ = added(tmp_path, {"primary": tmp_path / "Mueller_Hans.nii.gz"})
+    assert "Mueller" not in (study.folder / "study.json").read_text()
