@@ -168,6 +168,15 @@ def test_a_case_that_was_pulled_and_not_kept_asks_the_server_for_its_headers(cal
     assert data.PatientName == PLANTED[0]
 
 
+def test_the_auxiliary_may_stay_where_it_is(call, give, remembered, case, tmp_path):
+    store(remembered, case.series.ct + case.series.mr)
+    call("study", "create", tmp_path / "new", "--preset", "tiny")
+    options = ("--server", "PACS-A", "--password-stdin", "--study-uid", case.series.study_uid)
+    give(remembered.password + "\n")
+    assert call("pull", tmp_path / "new", "P1", *options, "--auxiliary-series", "none").code == 0
+    assert Study.open(tmp_path / "new").subject("P1").auxiliary is None
+
+
 def test_two_series_of_a_modality_are_told_and_one_can_be_named(call, give, remembered, tmp_path):
     first = phantom_series(tmp_path / "x", size=40, slices=12)
     second = phantom_series(tmp_path / "y", size=40, slices=12, seed=1)

@@ -68,7 +68,8 @@ def _run(options: argparse.Namespace, output: Output) -> int:
 def _show_where(error: BaseException) -> None:
     """Print where an error came from, without its words: those of a library may quote what names a patient."""
     while True:
-        sys.stderr.write("".join(traceback.format_tb(error.__traceback__)) + f"{type(error).__name__}\n")
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        sys.stderr.write(f"Traceback, without the words of the error:\n{frames}{type(error).__name__}\n")
         earlier = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
         if earlier is None:
             return
