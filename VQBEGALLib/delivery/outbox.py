@@ -156,7 +156,7 @@ def read(study: Path, name: str) -> Item:
     """
     folder = inside(study / OUTBOX, name)
     if not folder.is_dir():
-        raise InputError(f"Nothing waits under {name!r}.", "Look at the list with `vqbegal queue`.")
+        raise _not_there(name)
     lines = read_lines(folder / _SENT)
     try:
         data = read_json(folder / _ITEM)
@@ -179,7 +179,7 @@ def read(study: Path, name: str) -> Item:
         )
     except (KeyError, TypeError, ValueError, InputError, StudyError) as error:
         if not folder.is_dir():
-            raise InputError(f"Nothing waits under {name!r}.", "Look at the list with `vqbegal queue`.") from error
+            raise _not_there(name) from error
         raise StudyError(
             f"{OUTBOX}/{name} is damaged.", "Remove it with `vqbegal queue --remove`, and export again."
         ) from error
@@ -223,12 +223,16 @@ def remove(study: Path, name: str) -> None:
     """
     folder = inside(study / OUTBOX, name)
     if not folder.is_dir():
-        raise InputError(f"Nothing waits under {name!r}.", "Look at the list with `vqbegal queue`.")
+        raise _not_there(name)
     aside = folder.with_name(f"{TEMPORARY}{name}")
     with storing(folder):
         folder.rename(aside)
         flush_folder(folder.parent)
     shutil.rmtree(aside, ignore_errors=True)
+
+
+def _not_there(name: str) -> InputError:
+    return InputError(f"Nothing waits under {name!r}.", "Look at the list with `vqbegal queue`.")
 
 
 _UIDS = ("sop_class_uid", "sop_instance_uid", "study_uid", "series_uid")
