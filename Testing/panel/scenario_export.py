@@ -248,7 +248,7 @@ class FromDicomModule(ClinicScenario):
         driver.click(self.ui.addCase)
         self.wait_for_job(60)
         self.assertEqual(self.told, [])
-        return self.panel.session.study.subjects["P01"].primary.source
+        return self.panel.session.study.subjects["P01"].primary.source or {}
 
     def test_its_images_are_found_at_the_export(self):
         import pydicom

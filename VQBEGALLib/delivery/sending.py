@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from VQBEGALLib.delivery import outbox
 from VQBEGALLib.delivery.exporting import Choice, described, materials, segmentation_of
 from VQBEGALLib.delivery.formats import DICOM, save_all
-from VQBEGALLib.delivery.sources import HeaderServer
 from VQBEGALLib.errors import InputError, ServerError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.export.segmentation import Segmentation
 from VQBEGALLib.pacs.connection import Connection, Instance, connect
 from VQBEGALLib.pacs.server import Secret, Server
 from VQBEGALLib.study import Study
+
+_PATIENCE = 10.0
+"""Seconds that a server may take to tell whose images they are; then the files on this computer say it, and the result
+waits for the server in the queue."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +57,8 @@ def push(study: Study, choice: Choice, server: Server, secret: Secret | None, *,
     """
     if choice.format not in DICOM:
         raise InputError("A PACS takes DICOM objects only.", f"Choose one of {', '.join(DICOM)}.")
+    item = _enqueue(study, choice, server, secret, reporter)
     with connect(server, secret, reporter) as connection:
-        item = _enqueue(study, choice, server, connection if server.web else None, reporter)
         return _send(study, [item], connection, server, reporter)
 
 
@@ -90,9 +93,7 @@ def redirect(study: Study, name: str, server: Server) -> outbox.Item:
     return outbox.redirect(study.folder, outbox.read(study.folder, name), server=server.name, address=server.url)
 
 
-def _enqueue(
-    study: Study, choice: Choice, server: Server, headers: HeaderServer | None, reporter: Reporter
-) -> outbox.Item:
+def _enqueue(study: Study, choice: Choice, server: Server, secret: Secret | None, reporter: Reporter) -> outbox.Item:
     """Export a case into the queue under new UIDs, or find it there."""
     about = {**described(choice, segmentation := segmentation_of(study, choice)), "result": _digest(segmentation)}
     others = [item for item in outbox.waiting(study.folder) if item.address == server.url]
@@ -102,7 +103,17 @@ def _enqueue(
             return item
     if any(item.about.get("case") == choice.case for item in others):
         reporter.warn(f"An earlier result of {choice.case} waits too; `vqbegal queue` shows it.")
-    segmentation, source, image = materials(study, choice, headers)
+    if server.web:
+        hasty = replace(
+            server,
+            connect_timeout=min(server.connect_timeout, _PATIENCE),
+            read_timeout=min(server.read_timeout, _PATIENCE),
+            attempts=1,
+        )
+        with connect(hasty, secret, reporter) as connection:
+            segmentation, source, image = materials(study, choice, connection)
+    else:
+        segmentation, source, image = materials(study, choice)
     assert source is not None
 
     def fill(folder: Path) -> list[Instance]:
