@@ -123,7 +123,9 @@ def _check_even(
         raise InputError(
             f"The slices are not evenly spaced: {gaps[worst]:.2f} mm between slices {worst + 1} and {worst + 2} "
             f"({slices[worst].path.name}, {slices[worst + 1].path.name}), {spacing:.2f} mm elsewhere.",
-            "Export the series again with all its slices.",
+            "Export the series again with all its slices."
+            if gaps[worst] > spacing
+            else "Remove the image that does not belong to it (a localizer?).",
         )
     line = np.linspace(positions[0], positions[-1], len(slices))
     if np.linalg.norm(positions - line, axis=1).max() > max(pixel, spacing / 4):

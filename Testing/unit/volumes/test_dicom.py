@@ -362,3 +362,15 @@ def test_a_list_with_a_byte_order_mark_loses_no_file_and_a_missing_file_is_told(
     assert np.array_equal(read_series(tmp_path / "list.txt").volume.voxels, expected.voxels)
     files[0].unlink()
     refused(tmp_path / "list.txt", "which is not there")
+
+
+def test_an_image_too_many_is_to_be_removed_and_a_missing_one_exported(tmp_path):
+    def between(data: FileDataset, index: int) -> None:
+        if index == 4:
+            data.ImagePositionPatient = ["0", "0", "8.3"]  # 7.5 and 10 are the places of its neighbours
+
+    series(tmp_path / "more", edit=between)
+    assert "Remove" in refused(tmp_path / "more", "not evenly spaced").remedy
+    series(tmp_path / "less")
+    (tmp_path / "less" / "IM0002").unlink()
+    assert "all its slices" in refused(tmp_path / "less", "not evenly spaced").remedy
