@@ -65,21 +65,17 @@ def segmentation_of(study: StudyReader, choice: Choice) -> Segmentation:
     return result(study, choice.case, what=choice.what, segment=segment, creator=choice.creator)
 
 
-def materials(
+def images_of(
     study: StudyReader, choice: Choice, server: HeaderServer | None = None
-) -> tuple[Segmentation, SourceSeries | None, Volume | None]:
-    """Return the segmentation and, as far as the format needs them, the source images' headers and voxels.
+) -> tuple[SourceSeries, Volume | None]:
+    """Return the source images' headers and, where the format needs them, their voxels.
 
     Raises:
-        InputError, StudyError: as :func:`segmentation_of` and :func:`VQBEGALLib.delivery.sources.find_source`.
+        InputError, StudyError: as :func:`VQBEGALLib.delivery.sources.find_source`.
         ServerError: the server cannot be asked for the headers.
     """
-    segmentation = segmentation_of(study, choice)
-    segmentation.present()
-    if choice.format not in DICOM:
-        return segmentation, None, None
     source = find_source(study, choice.case, given=choice.sources, server=server)
-    return segmentation, source, study.volume(choice.case) if choice.format == "sc" else None
+    return source, study.volume(choice.case) if choice.format == "sc" else None
 
 
 def export(
@@ -88,14 +84,17 @@ def export(
     """Write a case's result to a file, or for ``sc`` to a new folder, and note it in the study's log.
 
     Raises:
-        InputError, StudyError, ServerError: as :func:`materials`; a path that does not fit the format.
+        InputError, StudyError, ServerError: as :func:`segmentation_of` and :func:`images_of`; the segmentation is
+            empty; a path that does not fit the format.
         StorageError: the disk is full or refuses; what was there before is intact.
         CancelledError: a person asked to stop.
     """
     check_path(choice.format, path)
     if path.resolve().is_relative_to(study.folder):
         raise InputError(f"{path} lies inside the study.", "Choose a place outside of it.")
-    segmentation, source, image = materials(study, choice, server)
+    segmentation = segmentation_of(study, choice)
+    segmentation.present()
+    source, image = images_of(study, choice, server) if choice.format in DICOM else (None, None)
     size = write(choice.format, path, segmentation, source=source, image=image, reporter=reporter)
     study.log({"event": "exported", **described(choice, segmentation)})
     return Exported(segments=len(segmentation.segments), slices=len(segmentation.slices()), size=size)

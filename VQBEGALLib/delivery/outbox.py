@@ -154,9 +154,7 @@ def read(study: Path, name: str) -> Item:
         InputError: there is none.
         StudyError: it is damaged.
     """
-    folder = inside(study / OUTBOX, name)
-    if not folder.is_dir():
-        raise _not_there(name)
+    folder = _folder(study, name)
     lines = read_lines(folder / _SENT)
     try:
         data = read_json(folder / _ITEM)
@@ -177,9 +175,8 @@ def read(study: Path, name: str) -> Item:
             trouble=str(lines[-1].get("trouble", "")) if lines else "",
             begun=bool(lines),
         )
-    except (KeyError, TypeError, ValueError, InputError, StudyError) as error:
-        if not folder.is_dir():
-            raise _not_there(name) from error
+    except (AttributeError, KeyError, TypeError, ValueError, InputError, StudyError) as error:
+        _folder(study, name)
         raise StudyError(
             f"{OUTBOX}/{name} is damaged.", "Remove it with `vqbegal queue --remove`, and export again."
         ) from error
@@ -221,9 +218,7 @@ def remove(study: Path, name: str) -> None:
         InputError: there is none.
         StorageError: the system refuses.
     """
-    folder = inside(study / OUTBOX, name)
-    if not folder.is_dir():
-        raise _not_there(name)
+    folder = _folder(study, name)
     aside = folder.with_name(f"{TEMPORARY}{name}")
     with storing(folder):
         folder.rename(aside)
@@ -231,8 +226,12 @@ def remove(study: Path, name: str) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def _not_there(name: str) -> InputError:
-    return InputError(f"Nothing waits under {name!r}.", "Look at the list with `vqbegal queue`.")
+def _folder(study: Path, name: str) -> Path:
+    """Return an item's folder; an InputError where it is not there, or not any more."""
+    folder = inside(study / OUTBOX, name)
+    if not folder.is_dir():
+        raise InputError(f"Nothing waits under {name!r}.", "Look at the list with `vqbegal queue`.")
+    return folder
 
 
 _UIDS = ("sop_class_uid", "sop_instance_uid", "study_uid", "series_uid")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from VQBEGALLib.delivery import outbox
-from VQBEGALLib.delivery.exporting import Choice, described, materials, segmentation_of
+from VQBEGALLib.delivery.exporting import Choice, described, images_of, segmentation_of
 from VQBEGALLib.delivery.formats import DICOM, save_all
 from VQBEGALLib.errors import InputError, ServerError
 from VQBEGALLib.events import Reporter
@@ -50,7 +50,7 @@ def push(study: Study, choice: Choice, server: Server, secret: Secret | None, *,
         reporter: told of progress.
 
     Raises:
-        InputError: another format; or as :func:`VQBEGALLib.delivery.exporting.materials`.
+        InputError: another format; or as :func:`VQBEGALLib.delivery.exporting.export`.
         StorageError: the disk is full or refuses; then nothing is added to the queue.
         ServerError: the server was not reached or refused; what it did not confirm waits in the study.
         CancelledError: a person asked to stop; what is not sent waits.
@@ -103,6 +103,7 @@ def _enqueue(study: Study, choice: Choice, server: Server, secret: Secret | None
             return item
     if any(item.about.get("case") == choice.case for item in others):
         reporter.warn(f"An earlier result of {choice.case} waits too; `vqbegal queue` shows it.")
+    segmentation.present()
     if server.web:
         hasty = replace(
             server,
@@ -111,10 +112,9 @@ def _enqueue(study: Study, choice: Choice, server: Server, secret: Secret | None
             attempts=1,
         )
         with connect(hasty, secret, reporter) as connection:
-            segmentation, source, image = materials(study, choice, connection)
+            source, image = images_of(study, choice, connection)
     else:
-        segmentation, source, image = materials(study, choice)
-    assert source is not None
+        source, image = images_of(study, choice)
 
     def fill(folder: Path) -> list[Instance]:
         files = save_all(folder, choice.format, segmentation, source, image, reporter)

@@ -101,7 +101,7 @@ def test_an_item_that_is_not_there_is_told(tmp_path, name):
     assert len(outbox.waiting(tmp_path)) == 1
 
 
-@pytest.mark.parametrize("text", ["{}", "", '{"instances": [{}]}', None])
+@pytest.mark.parametrize("text", ["{}", "[]", "", '{"instances": [{}]}', None])
 def test_a_damaged_item_is_told_hides_no_other_and_can_be_removed(tmp_path, text):
     item, other = put(tmp_path), put(tmp_path)
     path = tmp_path / "outbox" / item.id / "item.json"
