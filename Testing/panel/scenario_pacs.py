@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import unittest
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 from unittest import mock
@@ -206,6 +207,41 @@ class Sending(ClinicScenario):
         self.assertTrue(self.ui.queueGroup.isHidden())
         self.assertEqual(len(self.stored()), 1)
         self.nothing_leaked()
+
+    def test_what_waits_goes_to_another_address_only_after_asking(self):
+        self.server.stop()
+        self.send()
+        self.told.clear()
+        servers = self.panel.servers_dialog._servers
+        old = servers.profiles()["PACS-A"]
+        moved = replace(old, url=old.url.replace("127.0.0.1", "localhost"))
+        servers.save(moved, instead_of="PACS-A")
+        servers.keep(moved, PASSWORD)
+        self.panel.session.refresh()
+        self.server.start()
+        with self.answering(False) as asked:
+            driver.click(self.ui.sendAgain)
+        self.assertIn("localhost", asked[0])
+        self.assertEqual(self.stored(), [])
+        with self.answering(True):
+            driver.click(self.ui.sendAgain)
+        self.wait_for_job(60)
+        self.assertEqual(self.waiting(), 0)
+        self.assertEqual(len(self.stored()), 1)
+
+    def test_a_damaged_entry_is_said_and_can_be_removed(self):
+        self.server.stop()
+        self.send()
+        self.told.clear()
+        (entry,) = (self.panel.session.study.folder / "outbox").iterdir()
+        (entry / "item.json").write_text("[]")
+        self.panel.session.refresh()
+        self.assertIn("damaged", self.ui.queueText.text)
+        self.assertIn("damaged", self.ui.sendAgain.toolTip)
+        with self.answering(True):
+            driver.click(self.ui.removeWaiting)
+        self.wait_for_job(30)
+        self.assertTrue(self.ui.queueGroup.isHidden())
 
     def test_what_waits_can_be_given_up(self):
         self.server.stop()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import slicer
 from slicer.i18n import tr as _
 
-from VQBEGALLib.delivery import Item, waiting
+from VQBEGALLib.delivery import Item, redirect, waiting
 from VQBEGALPanel.delivering import format_words
 from VQBEGALPanel.sections import Gate, attempt, fill_table, selected_row, set_up_table
 
@@ -56,18 +56,28 @@ class QueueBox:
         return self._items[max(row, 0)] if self._items else None
 
     def send_again(self) -> None:
-        """Send all that waits for the selected object's server."""
+        """Send all that waits for the selected object's server; where its address has changed, after asking."""
+        server, item = self._server(), self.selected()
+        if item.address != server.url:
+            if not slicer.util.confirmOkCancelDisplay(
+                _("This was meant for {server} at {old}. Send it to {new} instead?").format(
+                    server=server.name, old=item.address, new=server.url
+                )
+            ):
+                return
+            for each in self._items:
+                if (each.server, each.address) == (item.server, item.address):
+                    redirect(self._session.study, each.id, server)
         self._tell("")
-        self._delivering.send_again(self._server(), self.sent)
+        self._delivering.send_again(server, self.sent)
 
     def remove(self) -> None:
         """Take the selected object out, after asking."""
         item = self.selected()
-        if slicer.util.confirmOkCancelDisplay(
-            _("Do not send this object of {case} to {server}? It is deleted; the segmentation stays.").format(
-                case=item.about.get("case", ""), server=item.server
-            )
-        ):
+        question = _("Do not send this object of {case} to {server}? It is deleted; the segmentation stays.")
+        if item.damaged:
+            question = _("Delete the damaged entry?")
+        if slicer.util.confirmOkCancelDisplay(question.format(case=item.about.get("case", ""), server=item.server)):
             self._delivering.remove(item.id, lambda _outcome: None)
 
     def sent(self, outcome: Outcome) -> None:
@@ -103,13 +113,15 @@ class QueueBox:
         reason = ""
         if item is not None and not against:
             server = self._server()
-            if server is None:
+            if item.damaged:
+                reason = _("This entry is damaged; remove it, and send the result again.")
+            elif server is None:
                 reason = _("There is no server {name} any more: add it with “Servers…”.").format(name=item.server)
             elif self._servers.lacks_secret(server):
                 reason = _("Choose {server} under “PACS” and enter its password.").format(server=server.name)
         self._gate.set(ui.sendAgain, against or reason)
         problem = "" if item is None else item.last_problem
-        ui.queueProblem.text = _("The server refused: {reason}").format(reason=problem) if problem else ""
+        ui.queueProblem.text = _("Last time: {reason}").format(reason=problem) if problem else ""
         ui.queueProblem.visible = bool(problem)
         self._gate.set(ui.removeWaiting, session.reasons.exporting(dicom=False))
 
@@ -117,13 +129,15 @@ class QueueBox:
 def waiting_texts(items: Sequence[Item]) -> list[str]:
     """Return a sentence for each server that something waits for."""
     texts = []
-    for server in dict.fromkeys(item.server for item in items):
+    for server in dict.fromkeys(item.server for item in items if not item.damaged):
         mine = [item for item in items if item.server == server]
         since, count = moment(min(item.created for item in mine)), sum(len(item.left) for item in mine)
         text = _("{count} objects wait for {server} (since {since}).")
         if count == 1:
             text = _("{count} object waits for {server} (since {since}).")
         texts.append(text.format(count=count, server=server, since=since))
+    if any(item.damaged for item in items):
+        texts.append(_("An entry is damaged."))
     return texts
 
 
