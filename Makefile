@@ -49,6 +49,7 @@ clean:
 
 .venv/.dev: .venv/.torch
 	$(PIP) -e '.[dev]'
+	$(PIP) --no-deps rt-utils  # it asks for a dataclasses package that takes the place of Python's own
 	touch $@
 
 .venv/.bench: .venv/.torch

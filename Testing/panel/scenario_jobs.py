@@ -105,13 +105,21 @@ class Jobs(PanelScenario):
         broken = self.folder / "broken" / "torch"
         broken.mkdir(parents=True)
         (broken / "__init__.py").write_text("raise ImportError('half installed', name='torch')\n")
-        run = f"import sys, runpy; sys.path.insert(0, {str(broken.parent)!r}); sys.argv[0] = 'vqbegal'; "
-        run += "runpy.run_module('VQBEGALLib.cli', run_name='__main__')"
+        run = f"import sys; sys.path.insert(0, {str(broken.parent)!r}); {jobs.START}"
         with self.replaced_python(f'shift 2\nexec "{jobs.python()}" -c "{run}" "$@"'):
             driver.click(self.ui.trainOnly)
             self.wait_for_job(60)
         self.assertIn("PyTorch", self.told.pop())
         self.assertTrue(self.ui.done.enabled, "The study stays usable.")
+
+    def test_a_package_in_the_name_of_pythons_own_modules_breaks_no_job(self):
+        """As ``dataclasses`` from the package index, which some packages ask for."""
+        packages = self.folder / "site-packages"
+        packages.mkdir()
+        (packages / "dataclasses.py").write_text("raise RuntimeError('not the one')")
+        with mock.patch.object(sys, "path", [*sys.path, str(packages)]):
+            self.first_round()
+        self.assertEqual(self.told, [])
 
     def test_missing_torch_greys_with_the_reason(self):
         self.first_round()

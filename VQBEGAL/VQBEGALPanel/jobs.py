@@ -30,6 +30,12 @@ POLL = 100
 PATIENCE = 1.5
 """Seconds that a process has to stop by itself; the study stands a kill at any instant."""
 
+START = (
+    "import os, sys; sys.path += sys.argv.pop(1).split(os.pathsep); from VQBEGALLib.cli import main; sys.exit(main())"
+)
+"""What a job's Python runs. The application's packages come after Python's own modules: some package brings a
+``dataclasses`` of its own, and ahead of them, as PYTHONPATH is, it would stand in for Python's."""
+
 _LINES = 200
 """Lines handled at a time, so that a talkative process does not hold the application up."""
 
@@ -86,7 +92,7 @@ class Job:
         self._cancel_at = 0.0
         self._killed = False
         shared = ["--events", "json", "--cancel-file", str(self._cancel_file), "--owner", str(owner())]
-        command = [str(python()), "-m", "VQBEGALLib.cli", *self.arguments, *shared]
+        command = [str(python()), "-c", START, _packages(), *self.arguments, *shared]
         with (self._folder / "events").open("wb") as out, (self._folder / "errors").open("wb") as errors:
             given = subprocess.DEVNULL if self.told is None else subprocess.PIPE
             self._process = subprocess.Popen(
@@ -220,11 +226,15 @@ def python() -> Path:
     raise FileNotFoundError(_("The application's Python (PythonSlicer) was not found; install the application again."))
 
 
+def _packages() -> str:
+    """Return where the application's packages are."""
+    return os.pathsep.join(path for path in sys.path if Path(path).name in ("site-packages", "dist-packages"))
+
+
 def _environment() -> dict[str, str]:
-    """Return the application's environment, with the library and the application's packages on Python's path."""
-    packages = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
+    """Return the application's environment, with the library on Python's path."""
     before = [os.environ["PYTHONPATH"]] if os.environ.get("PYTHONPATH") else []
-    path = os.pathsep.join([*before, str(library_root()), *packages])
+    path = os.pathsep.join([*before, str(library_root())])
     quiet = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}  # idle threads sleep: the interface wants the cores
     own = {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
     own["PYTHONSAFEPATH"] = "1"  # what lies in the application's working folder is no module of ours
