@@ -332,7 +332,7 @@ class Refused(ClinicScenario):
             self.assertFalse(self.ui.exportProblems.isHidden())
             self.assertIn("were not taken", self.ui.exportOutcome.text)
             self.assertEqual(self.ui.queueTable.rowCount, 1)
-            self.assertIn("refused", self.ui.queueProblem.text)
+            self.assertIn("Refused", self.ui.queueProblem.text)
 
 
 class FromPacs(ClinicScenario):
