@@ -22,6 +22,11 @@ from VQBEGALLib.errors import CancelledError, InputError, ServerError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.pacs import Server, connect
 
+# On a busy processor pynetdicom now and then leaves a socket of a failed association to the garbage collector.
+pytestmark = pytest.mark.filterwarnings(
+    r"ignore:Exception ignored in. <socket\.socket:pytest.PytestUnraisableExceptionWarning"
+)
+
 
 @contextmanager
 def entity(answer: Callable[[Any], int], syntax: str = ExplicitVRLittleEndian, **handlers: Any) -> Iterator[int]:
