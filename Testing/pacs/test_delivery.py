@@ -70,12 +70,7 @@ def send(call, give, remembered: Orthanc):
 
 
 def store(orthanc: Orthanc, files: list[Path]) -> None:
-    instances = []
-    for path in files:
-        data = pydicom.dcmread(path, stop_before_pixels=True)
-        instances.append(
-            Instance(path, data.SOPClassUID, data.SOPInstanceUID, data.StudyInstanceUID, data.SeriesInstanceUID)
-        )
+    instances = [Instance.read(path) for path in files]
     with connect(Server.from_json(profile(orthanc)), Secret(orthanc.password), Reporter()) as connection:
         connection.store(instances, lambda uid, problem: None)
 

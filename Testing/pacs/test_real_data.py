@@ -36,11 +36,7 @@ def test_a_real_compressed_series_comes_and_its_liver_goes_back(orthanc, call, s
     (tmp_path / "dicom").mkdir()
     files = completed(shared_data / "ct_dicom", tmp_path / "dicom")
     fields = {"name": "A", "url": orthanc.url, "user": orthanc.user, "auth": "basic", "plain": True}
-    headers = [pydicom.dcmread(path, stop_before_pixels=True) for path in files]
-    sent = [
-        Instance(path, data.SOPClassUID, data.SOPInstanceUID, data.StudyInstanceUID, data.SeriesInstanceUID)
-        for path, data in zip(files, headers, strict=True)
-    ]
+    sent = [Instance.read(path) for path in files]
     told: dict[str, str] = {}
     with connect(Server.from_json(fields), Secret(orthanc.password), Reporter()) as connection:
         connection.store(sent, told.__setitem__)

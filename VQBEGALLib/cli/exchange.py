@@ -18,7 +18,7 @@ from VQBEGALLib.errors import InputError, ServerError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.export.segmentation import Code, Segment
 from VQBEGALLib.pacs import profiles, secrets
-from VQBEGALLib.pacs.connection import FoundStudy, connect
+from VQBEGALLib.pacs.connection import Connection, FoundStudy, connect
 from VQBEGALLib.pacs.server import Server
 from VQBEGALLib.study import Study
 from VQBEGALLib.study.records import Which
@@ -89,10 +89,14 @@ def query(options: argparse.Namespace, reporter: Reporter) -> Result:
     """List a patient's studies and series on a PACS."""
     given = told(options)
     with connect(*server_of(options, given), reporter) as connection:
-        found = connection.query(
-            patient=given.text("patient", options.patient), study_uid=given.text("study_uid", options.study_uid)
-        )
+        found = _studies(connection, options, given)
     return Result({"studies": [_of_study(each) for each in found]}, _studies_text(found))
+
+
+def _studies(connection: Connection, options: argparse.Namespace, given: Told) -> list[FoundStudy]:
+    return connection.query(
+        patient=given.text("patient", options.patient), study_uid=given.text("study_uid", options.study_uid)
+    )
 
 
 def pull(options: argparse.Namespace, reporter: Reporter) -> Result:
@@ -105,9 +109,7 @@ def pull(options: argparse.Namespace, reporter: Reporter) -> Result:
         raise InputError(f"The study has a case {options.case!r} already.", "Choose another name.")
     server, secret = server_of(options, given)
     with study.writing("pull"), connect(server, secret, reporter) as connection:
-        found = connection.query(
-            patient=given.text("patient", options.patient), study_uid=given.text("study_uid", options.study_uid)
-        )
+        found = _studies(connection, options, given)
         series = delivery.chosen(study, found, named)
         delivery.pull(
             study, options.case, series, connection, split=options.split, keep=not options.discard, reporter=reporter

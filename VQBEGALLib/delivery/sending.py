@@ -69,8 +69,9 @@ def resend(study: Study, server: Server, secret: Secret | None, *, reporter: Rep
         ServerError, CancelledError: as :func:`push`.
     """
     outbox.remove_abandoned(study.folder)
-    items = [item for item in outbox.waiting(study.folder) if item.address == server.url and not item.damaged]
-    elsewhere = [item for item in outbox.waiting(study.folder) if item.server == server.name and item not in items]
+    everything = outbox.waiting(study.folder)
+    items = [item for item in everything if item.address == server.url and not item.damaged]
+    elsewhere = [item for item in everything if item.server == server.name and item not in items]
     if elsewhere:
         reporter.warn(
             f"{sum(len(item.left) for item in elsewhere)} objects wait for {server.name} at another address and are "

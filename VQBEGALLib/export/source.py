@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +15,11 @@ from VQBEGALLib.export.cleaning import clean
 from VQBEGALLib.volumes import Volume, on_grid
 from VQBEGALLib.volumes.dicom import quiet_pydicom
 from VQBEGALLib.volumes.dicom_geometry import arrange
-from VQBEGALLib.volumes.dicom_slice import Slice
+from VQBEGALLib.volumes.dicom_slice import Slice, is_uid
 from VQBEGALLib.volumes.libraries import library
 
 NEEDED = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID")
 """Attributes that nobody may invent."""
-
-_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,13 +121,9 @@ def _completed(item: Slice, grid: Volume) -> tuple[Any, list[str]]:
     data.SOPInstanceUID = item.sop_uid
     if not data.get("SOPClassUID"):
         data.SOPClassUID = str(getattr(item.meta, "MediaStorageSOPClassUID", ""))
-    if lost := [keyword for keyword in NEEDED if not _is_uid(str(data.get(keyword) or ""))]:
+    if lost := [keyword for keyword in NEEDED if not is_uid(str(data.get(keyword) or ""))]:
         raise InputError(
             f"The source images have no {lost[0]}, which an object that refers to them needs.",
             "Fetch the series from the PACS again, or export NIfTI or NRRD.",
         )
     return data, clean(data, thickness=grid.spacing[0])
-
-
-def _is_uid(text: str) -> bool:
-    return len(text) <= 64 and _UID.fullmatch(text) is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,8 @@ from VQBEGALLib.errors import InputError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.pacs.quiet import quiet
 from VQBEGALLib.pacs.server import Secret, Server
+from VQBEGALLib.volumes.dicom_slice import is_uid
 from VQBEGALLib.volumes.libraries import library
-
-_UID = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 
 OnDone = Callable[[str, str], None]
 """Called with the SOP instance UID of each instance whose fate is known, and a problem; empty where it is stored."""
@@ -159,8 +157,3 @@ def checked_uid(uid: str) -> str:
     if not isinstance(uid, str) or not is_uid(uid):
         raise InputError("A UID is missing or wrong.", "It has digits and single dots, at most 64 of them.")
     return uid
-
-
-def is_uid(text: str) -> bool:
-    """Tell whether a text has the form of a UID; leading zeros, which old scanners write, are let through."""
-    return len(text) <= 64 and _UID.fullmatch(text) is not None

@@ -8,9 +8,10 @@ from typing import Any
 
 from VQBEGALLib.errors import InputError
 from VQBEGALLib.pacs.answers import text, values
-from VQBEGALLib.pacs.connection import FoundSeries, FoundStudy, checked_uid, is_uid
+from VQBEGALLib.pacs.connection import FoundSeries, FoundStudy, checked_uid
 from VQBEGALLib.pacs.transport import Parameters, Transport
 from VQBEGALLib.pacs.trouble import not_understood
+from VQBEGALLib.volumes.dicom_slice import is_uid
 
 JSON = "application/dicom+json"
 PAGE = 500

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,14 @@ _HEADER = (
 )
 _ALWAYS_IMAGES = {"CT", "MR"}
 _DICOMDIR = "1.2.840.10008.1.3.10"
+
+
+_UID = re.compile(r"[0-9]+(?:\.[0-9]+)*")
+
+
+def is_uid(text: str) -> bool:
+    """Tell whether a text has the form of a UID; leading zeros, which old scanners write, are let through."""
+    return len(text) <= 64 and _UID.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, eq=False)
