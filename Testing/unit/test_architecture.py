@@ -34,6 +34,7 @@ ROOM_OF = {
     "study": "study",
     "rounds": "rounds",
     "related": "related",
+    "benchmark": "benchmark",
     "evidence": "evidence",
     "cli": "cli",
     "__main__": "cli",
@@ -65,16 +66,19 @@ MAY_IMPORT = {
     "delivery": SLICES | {"export", "pacs", "study"},
     "rounds": NETWORK | {"training", "selection", "inference", "metrics", "study"},
     "related": NETWORK | {"training"},
-    "evidence": NETWORK | {"training", "selection", "inference", "metrics", "study", "rounds", "related"},
+    "benchmark": NETWORK | {"training", "selection", "inference", "metrics", "study", "rounds", "related"},
+    "evidence": NETWORK | {"training", "selection", "inference", "metrics", "study", "rounds", "related", "benchmark"},
     "cli": set(ROOM_OF.values()),
 }
 
 APPLICATION = {"slicer", "qt", "ctk", "vtk", "vtkmodules", "PythonQt", "PySide6", "VQBEGAL", "VQBEGALPanel", "Testing"}
-TORCH_ROOMS = {"network", "training", "selection", "inference", "related", "rounds", "evidence"}
+TORCH_ROOMS = {"network", "training", "selection", "inference", "related", "rounds", "benchmark", "evidence"}
 REPORT_ONLY = {"matplotlib", "jinja2"}
+BENCHMARK_ONLY = {"distributed", "dask", "pandas", "pyarrow", "sklearn"}
 LIGHT_MODULES = ["", ".config", ".volumes", ".slices", ".study", ".metrics", ".cli"]
 
 ON_REQUEST = {"SimpleITK", "nibabel", "pydicom", "scipy", "filelock", "safetensors", "tqdm", "torch", "matplotlib"}
+ON_REQUEST |= BENCHMARK_ONLY
 ON_REQUEST |= {"highdicom", "requests", "pynetdicom", "keyring", "platformdirs", "contourpy", "PIL"}
 OPENED_IN_THE_APPLICATION = ["config", "errors", "events", "slices", "storage", "study", "study.cohort", "volumes"]
 OPENED_IN_THE_APPLICATION += ["export", "pacs", "delivery"]
@@ -174,6 +178,12 @@ def test_torch_is_loaded_only_by_rooms_that_compute_with_it(path):
 def test_only_the_evidence_needs_the_report_extra(path):
     if ROOM_OF.get(top_module(path)) != "evidence":
         assert not {name for name in imports(path) if first(name) in REPORT_ONLY}
+
+
+@every_file
+def test_only_benchmark_and_evidence_need_the_benchmark_extra(path):
+    if ROOM_OF.get(top_module(path)) not in ("benchmark", "evidence"):
+        assert not {name for name in imports(path) if first(name) in BENCHMARK_ONLY}
 
 
 @every_file

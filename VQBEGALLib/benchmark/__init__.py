@@ -1,0 +1,1 @@
+"""Comparisons on real data: cohorts × strategies × seeds × budgets, on one machine or many."""
