@@ -48,6 +48,13 @@ class SliceSettings(Section):
         "Partner slice: the same relative position along the body axis, or drawn at random. A patient without "
         "an auxiliary volume of the same name borrows that of a patient drawn at random from the same split.",
     )
+    auxiliary_share: float = setting(
+        1.0,
+        "Share of the training patients that have a partner, their own or a borrowed one; below 1 the auxiliary is "
+        "missing for part of training.",
+        low=0,
+        high=1,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -93,6 +100,9 @@ class NetworkSettings(Section):
     )
     modality_dropout: float = setting(
         0.5, "Probability that the auxiliary is replaced by the learnt null in training.", low=0, high=1
+    )
+    dropout: float = setting(
+        0.0, "Share of the decoder's channels zeroed in training and by mc_dropout, which needs it.", low=0, high=0.9
     )
 
 

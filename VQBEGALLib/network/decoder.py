@@ -21,6 +21,7 @@ class Decoder(nn.Module):
     def __init__(self, settings: NetworkSettings, classes: int = 1) -> None:
         super().__init__()
         channels = stage_channels(settings)
+        self.dropout = settings.dropout
         self.null = nn.Parameter(torch.zeros(settings.code_dim))
         self.entry = ConvBlock(2 * settings.code_dim, channels[-1])
         self.rise = nn.ModuleList(
@@ -30,7 +31,15 @@ class Decoder(nn.Module):
         self.blocks = nn.ModuleList(ConvBlock(2 * fine, fine) for fine in channels[-2::-1])
         self.head = nn.Conv2d(channels[0], classes, 1)
 
-    def forward(self, z: Tensor, partner: Tensor, missing: Tensor, skips: tuple[Tensor, ...]) -> Tensor:
+    def forward(
+        self,
+        z: Tensor,
+        partner: Tensor,
+        missing: Tensor,
+        skips: tuple[Tensor, ...],
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
         """Segment the slices whose map is ``z``.
 
         Args:
@@ -38,14 +47,40 @@ class Decoder(nn.Module):
             partner: quantised map of their partners, (B, d, h, w); anything where missing.
             missing: True where a slice has no partner: the learnt null takes its place, (B,).
             skips: encoder outputs of the segmented slices, finest first.
+            generator: source of the dropout masks; None drops nothing.
 
         Returns:
             Logits (B, classes, H, W).
         """
+        return self.rise_from(self.enter(z, partner, missing), skips, generator=generator)
+
+    def enter(self, z: Tensor, partner: Tensor, missing: Tensor) -> Tensor:
+        """Return what the first block makes of both maps, (B, C_deep, h, w); no dropout acts before it."""
         null = self.null.to(partner.dtype)[None, :, None, None]
         partner = torch.where(missing[:, None, None, None], null, partner)
-        x = self.entry(torch.cat([z, partner], dim=1))  # (B, C_deep, h, w)
+        x: Tensor = self.entry(torch.cat([z, partner], dim=1))
+        return x
+
+    def rise_from(self, x: Tensor, skips: tuple[Tensor, ...], *, generator: torch.Generator | None = None) -> Tensor:
+        """Return logits from what :meth:`enter` returned; dropout acts ahead of each rise."""
         for rise, block, skip in zip(self.rise, self.blocks, reversed(skips), strict=True):
+            x = drop_channels(x, self.dropout, generator)
             x = block(torch.cat([rise(x), skip], dim=1))  # (B, C_s, H / 2^s, W / 2^s)
-        logits: Tensor = self.head(x)
-        return logits
+        return x
+
+
+def drop_channels(x: Tensor, rate: float, generator: torch.Generator | None) -> Tensor:
+    """Zero whole channels of each sample and scale the others by 1 / (1 − rate) (Tompson et al., 2015).
+
+    The generator says whether to drop, not the module's mode, so that training repeats to the bit and a scoring
+    pass leaves the network's mode and the global random state alone.
+
+    Args:
+        x: (B, C, H, W).
+        rate: probability that a channel is zeroed; 0 draws nothing.
+        generator: source of the masks, on the CPU so that every device draws the same; None drops nothing.
+    """
+    if rate == 0 or generator is None:
+        return x
+    kept = torch.rand(x.shape[:2], generator=generator) >= rate  # (B, C)
+    return x * (kept / (1 - rate)).to(x)[:, :, None, None]

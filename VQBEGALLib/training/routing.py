@@ -31,7 +31,15 @@ RATE: dict[Routing, float] = {"strict": 0.0, "soft": 0.1, "joint": 1.0}
 
 
 def decode(
-    decoder: Decoder, z: Tensor, partner: Tensor, missing: Tensor, own: Encoding, roles: Tensor, rate: float
+    decoder: Decoder,
+    z: Tensor,
+    partner: Tensor,
+    missing: Tensor,
+    own: Encoding,
+    roles: Tensor,
+    rate: float,
+    *,
+    generator: torch.Generator | None = None,
 ) -> Tensor:
     """Decode labelled slices, each along its route.
 
@@ -42,12 +50,13 @@ def decode(
         own: encoding of the segmented slices, for the skips.
         roles: :class:`Role` of each slice, (B,).
         rate: share of the gradient that reaches the other part.
+        generator: source of the decoder's dropout masks; None drops nothing.
 
     Returns:
         Logits (B, 1, H, W), in the order of the batch.
     """
     if rate == 1 or not bool((roles != Role.ALL).any()):
-        logits: Tensor = decoder(z, partner, missing, own.skips)
+        logits: Tensor = decoder(z, partner, missing, own.skips, generator=generator)
         return logits
     parts, rows = [], []
     for role in Role:
@@ -57,14 +66,13 @@ def decode(
         inputs = (z[chosen], partner[chosen], missing[chosen], own.select(chosen).skips)
         if role == Role.ENCODER:
             weights = {name: relax(weight, rate) for name, weight in decoder.named_parameters()}
-            parts.append(functional_call(decoder, weights, inputs))
+            parts.append(functional_call(decoder, weights, inputs, {"generator": generator}))
         elif role == Role.DECODER:
             maps, partners, absent, skips = inputs
-            parts.append(
-                decoder(relax(maps, rate), relax(partners, rate), absent, tuple(relax(s, rate) for s in skips))
-            )
+            held = tuple(relax(skip, rate) for skip in skips)
+            parts.append(decoder(relax(maps, rate), relax(partners, rate), absent, held, generator=generator))
         else:
-            parts.append(decoder(*inputs))
+            parts.append(decoder(*inputs, generator=generator))
         rows.append(chosen)
     return torch.cat(parts)[torch.cat(rows).argsort()]
 

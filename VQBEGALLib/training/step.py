@@ -36,14 +36,14 @@ def step_loss(model: VQBEGAL, batch: Batch, config: Config, *, progress: float, 
         batch: labelled and unlabelled pairs.
         config: losses, routing and switches.
         progress: share of the round's steps done, 0 to 1; ramps the gradient reversal.
-        generator: source of the codebook's draws.
+        generator: source of the codebook's draws and of the dropout masks.
     """
     training, count = config.training, len(batch.masks)
     learn = torch.ones_like(batch.present)  # unlabelled pairs always shape codebook and discriminator
     learn[:count] = learners(batch.roles, training.routing)
     both = torch.cat([learn, learn & batch.present])
     encoding = model.encode_pairs(batch.primary, batch.auxiliary, learn=both, generator=generator)
-    seg = _supervised(model, encoding, batch, config)
+    seg = _supervised(model, encoding, batch, config, generator)
     rows = (learn & batch.present).nonzero().flatten()
     if len(rows):
         disc, right = discriminator_loss(
@@ -66,19 +66,23 @@ def step_loss(model: VQBEGAL, batch: Batch, config: Config, *, progress: float, 
     return StepLoss(total, {name: value.detach() for name, value in terms.items()})
 
 
-def _supervised(model: VQBEGAL, encoding: PairEncoding, batch: Batch, config: Config) -> Tensor:
+def _supervised(
+    model: VQBEGAL, encoding: PairEncoding, batch: Batch, config: Config, generator: torch.Generator
+) -> Tensor:
     """Return L_seg over the labelled slices: the primary's, and the auxiliary's with ``supervise = both``."""
     count = len(batch.masks)
     rate = RATE[config.training.routing]
     here = torch.arange(count, device=batch.masks.device)
     z_c, z_m = encoding.z_c[:count], encoding.z_m[:count]
     hidden = batch.dropped | ~batch.present[:count]
-    logits = decode(model.decoder, z_c, z_m, hidden, encoding.primary.select(here), batch.roles, rate)
+    own = encoding.primary.select(here)
+    logits = decode(model.decoder, z_c, z_m, hidden, own, batch.roles, rate, generator=generator)
     loss = segmentation_loss(logits, batch.masks)
     rows = batch.auxiliary_labelled.nonzero().flatten()
     if config.training.supervise == "both" and len(rows):
         own = encoding.auxiliary.select(rows)
-        logits = decode(model.decoder, z_m[rows], z_c[rows], batch.dropped[rows], own, batch.roles[rows], rate)
+        parts = z_m[rows], z_c[rows], batch.dropped[rows], own, batch.roles[rows]
+        logits = decode(model.decoder, *parts, rate, generator=generator)
         loss = (loss + segmentation_loss(logits, batch.auxiliary_masks[rows])) / 2
     return loss
 

@@ -79,6 +79,19 @@ def test_training_leaves_every_global_random_state_alone(tiny_cohort: Make) -> N
     assert same(first.model, run(cohort).model)
 
 
+@pytest.mark.parametrize("routing", ["joint", "strict"])
+def test_dropout_repeats_by_seed_alone(tiny_cohort: Make, routing: str) -> None:
+    cohort = tiny_cohort(dropout=0.5, routing=routing)
+    roles = [Role.ALL, Role.ENCODER, Role.DECODER]
+    examples = [replace(example, role=roles[place % 3]) for place, example in enumerate(cohort.examples)]
+    torch.manual_seed(1)
+    first = run(cohort, examples=examples)
+    torch.manual_seed(2)
+    assert same(first.model, run(cohort, examples=examples).model)
+    plain = run(cohort, examples=examples, config=cohort.config.replace({"dropout": 0.0}))
+    assert not same(first.model, plain.model)
+
+
 def test_the_network_learns_and_comes_back_in_evaluation_mode(tiny_cohort: Make) -> None:
     trained = run(tiny_cohort(steps=50, learning_rate=0.01, augmentation=0.0, base_channels=8))
     assert not trained.model.training
@@ -96,6 +109,8 @@ def test_the_network_learns_and_comes_back_in_evaluation_mode(tiny_cohort: Make)
         ([3], 3600.0, {"method": "paper-literal"}),
         ([2, 2], 0.0, {"supervise": "both", "routing": "soft"}),
         ([3], 3600.0, {"base_channels": 16, "code_dim": 32}),
+        ([3], 3600.0, {"dropout": 0.5}),
+        ([1, 3], 0.0, {"dropout": 0.5, "supervise": "both", "routing": "strict"}),
     ],
 )
 def test_interrupted_and_resumed_is_as_uninterrupted_to_the_bit(

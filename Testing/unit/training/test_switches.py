@@ -28,6 +28,7 @@ CHANGES: dict[str, object] = {
     "discriminator_input": "ordered_pair",
     "discriminator_gradient": "cooperative",
     "modality_dropout": 0.0,
+    "dropout": 0.5,
     "steps": 4,
     "batch_size": 3,
     "unlabelled_per_step": 0,
