@@ -53,6 +53,7 @@ _STYLE: dict[str, Any] = {
     "grid.color": "#E3E7EB",
     "grid.linewidth": 0.8,
     "text.parse_math": False,
+    "svg.hashsalt": "vqbegal",
 }
 _OTHER_SCRIPTS = (
     "Noto Sans CJK JP",
@@ -75,12 +76,14 @@ class Picture:
         png: the file's bytes.
         width: at which it is shown, CSS pixels; the image has twice as many.
         alt: what it shows, for those who cannot see it.
+        svg: the same as a vector graphic, where there is one.
     """
 
     name: str
     png: bytes
     width: int
     alt: str
+    svg: bytes = b""
 
     @property
     def source(self) -> str:
@@ -88,11 +91,11 @@ class Picture:
         return f"data:image/png;base64,{base64.b64encode(self.png).decode('ascii')}"
 
 
-def need(package: str) -> MissingDependencyError:
-    """Return the error that tells which library a report lacks."""
+def need(package: str, extra: str = "report") -> MissingDependencyError:
+    """Return the error that tells which library a report lacks, and which extra brings it."""
     return MissingDependencyError(
         f"{package}, which the report is made with, is not installed or cannot be loaded.",
-        'Run: python -m pip install "vqbegal[report]"',
+        f'Run: python -m pip install "vqbegal[{extra}]"',
     )
 
 
@@ -128,11 +131,13 @@ def new_figure(width: int, height: int) -> Figure:
     return figure
 
 
-def finished(figure: Figure, name: str, alt: str) -> Picture:
-    """Return a drawn figure as a picture; call it inside :func:`drawing`."""
-    stream = io.BytesIO()
+def finished(figure: Figure, name: str, alt: str, *, vector: bool = False) -> Picture:
+    """Return a drawn figure as a picture, on request also as SVG; call it inside :func:`drawing`."""
+    stream, drawn = io.BytesIO(), io.BytesIO()
     figure.savefig(stream, format="png", metadata={"Software": None})
-    return Picture(name, stream.getvalue(), round(figure.get_figwidth() * PIXEL), alt)
+    if vector:
+        figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
+    return Picture(name, stream.getvalue(), round(figure.get_figwidth() * PIXEL), alt, drawn.getvalue())
 
 
 def grey_picture(image: npt.NDArray[np.float32], name: str, alt: str, *, width: int) -> Picture:
