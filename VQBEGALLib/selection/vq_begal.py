@@ -37,7 +37,11 @@ def vq_begal(context: Context) -> Selection:
 @register("egal")
 def egal(context: Context) -> Selection:
     """Pick the pairs of largest entropy; each trains the whole network."""
-    scores = modality_entropy(context)
+    return largest_first(context, modality_entropy(context))
+
+
+def largest_first(context: Context, scores: Scores) -> Selection:
+    """Pick the pairs of largest score, each to train the whole network."""
     order = ascending(scores, context.generator)[::-1][: context.count]
     return Selection([Pick(context.pool[index], Role.ALL, float(scores[index])) for index in order], scores)
 
