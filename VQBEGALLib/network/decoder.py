@@ -63,6 +63,11 @@ class Decoder(nn.Module):
 
     def rise_from(self, x: Tensor, skips: tuple[Tensor, ...], *, generator: torch.Generator | None = None) -> Tensor:
         """Return logits from what :meth:`enter` returned; dropout acts ahead of each rise."""
+        logits: Tensor = self.head(self.features(x, skips, generator=generator))
+        return logits
+
+    def features(self, x: Tensor, skips: tuple[Tensor, ...], *, generator: torch.Generator | None = None) -> Tensor:
+        """Return what :meth:`rise_from` gives to the last layer, ``head``, (B, C_0, H, W)."""
         for rise, block, skip in zip(self.rise, self.blocks, reversed(skips), strict=True):
             x = drop_channels(x, self.dropout, generator)
             x = block(torch.cat([rise(x), skip], dim=1))  # (B, C_s, H / 2^s, W / 2^s)

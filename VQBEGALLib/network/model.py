@@ -92,6 +92,13 @@ class VQBEGAL(nn.Module):
         Returns:
             Logits (B, 1, H, W).
         """
+        logits: Tensor = self.decoder(*self.decoder_inputs(x, partner, auxiliary=auxiliary))
+        return logits
+
+    def decoder_inputs(
+        self, x: Tensor, partner: Tensor | None = None, *, auxiliary: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, ...]]:
+        """Return what :meth:`segment` gives the decoder: both maps, missing and skips, see :class:`Decoder`."""
         own, other = (self.encoder_m, self.encoder_c) if auxiliary else (self.encoder_c, self.encoder_m)
         encoding: Encoding = own(x)
         missing = torch.full((len(x),), partner is None, device=x.device)
@@ -101,8 +108,7 @@ class VQBEGAL(nn.Module):
         else:
             both = torch.cat([encoding.features, other(partner).features])
             z, z_partner = torch.split(self.quantize(both).z, len(x))
-        logits: Tensor = self.decoder(z, z_partner, missing, encoding.skips)
-        return logits
+        return z, z_partner, missing, encoding.skips
 
     def encoder_parameters(self) -> Iterator[nn.Parameter]:
         """Parameters of E_c and E_m, shared ones once."""

@@ -1,6 +1,20 @@
 """Which slices to annotate next: one strategy a file, one interface, one registry."""
 
-from VQBEGALLib.selection import cold_start, random, vq_begal
+from VQBEGALLib.selection import badge, cold_start, coreset, ct_only, max_entropy, random, vq_begal
 from VQBEGALLib.selection.interface import Context, Pick, Selection, Strategy, names, strategy
 
-__all__ = ["Context", "Pick", "Selection", "Strategy", "cold_start", "names", "random", "strategy", "vq_begal"]
+__all__ = [
+    "Context",
+    "Pick",
+    "Selection",
+    "Strategy",
+    "badge",
+    "cold_start",
+    "coreset",
+    "ct_only",
+    "max_entropy",
+    "names",
+    "random",
+    "strategy",
+    "vq_begal",
+]

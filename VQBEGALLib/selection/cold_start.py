@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from VQBEGALLib.selection.interface import Context, Pick, Selection, register
+from VQBEGALLib.selection.sampling import k_centre
 from VQBEGALLib.training import Role
 
 SIGNATURE = 16
@@ -34,13 +35,7 @@ def diversity(context: Context) -> Selection:
         [_thumbnails(context, start) for start in range(0, len(context.pool), 64)]
         or [np.empty((0, SIGNATURE**2), np.float32)]
     )
-    chosen: list[int] = []
-    nearest = np.full(len(thumbnails), np.inf)
-    while len(chosen) < context.count:
-        index = int(context.generator.integers(len(thumbnails))) if not chosen else int(nearest.argmax())
-        chosen.append(index)
-        nearest = np.minimum(nearest, np.square(thumbnails - thumbnails[index]).sum(axis=1))
-        nearest[index] = -np.inf
+    chosen = k_centre(thumbnails, context.count, initial=thumbnails[:0], generator=context.generator)
     return Selection([Pick(context.pool[index], Role.ALL) for index in chosen])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -18,25 +19,29 @@ from VQBEGALLib.slices.reader import PairReader
 BATCH = 16
 """Pairs scored at a time."""
 
+Vectors = npt.NDArray[np.float32]
+"""(N, d): one vector a pair."""
+
 
 def modality_entropy(context: Context) -> Scores:
     """Return S of each pair of the pool, (N,) in [0, ln 2] (eq. 5); a pair without partner has that of D(z_c).
 
     A discriminator of ordered pairs cannot see one slice alone: there a blank slice takes the partner's place.
     """
-    return _over_pool(context, entropies)
+    return score_pool(context, entropies)
 
 
 def foreground_fraction(context: Context) -> Scores:
     """Return the share of each primary slice that the network takes for the organ, (N,) in [0, 1]."""
-    return _over_pool(context, _foreground)
+    return score_pool(context, _foreground)
 
 
 Measure = Callable[[VQBEGAL, Tensor, Tensor, Tensor], Tensor]
-"""(model, x_c (B, 1, H, W), x_m (B, 1, H, W), present (B,)) → one value a pair, (B,)."""
+"""(model, x_c (B, 1, H, W), x_m (B, 1, H, W), present (B,)) → one value a pair, (B,), or one vector a pair, (B, d)."""
 
 
-def _over_pool(context: Context, measure: Measure) -> Scores:
+def score_pool(context: Context, measure: Measure) -> Scores:
+    """Return a measure of each pair of the pool by the context's network, (N,); see :func:`score_pairs`."""
     return score_pairs(
         context.trained_model(),
         context.pool,
@@ -60,7 +65,29 @@ def score_pairs(
 
     The network is put into evaluation mode and back; weights, codebook and random states stay as they were.
     """
-    scores = np.empty(len(pairs))
+    parts = _measured(model, pairs, reader, measure, device=device, reporter=reporter)
+    return np.concatenate([np.empty(0), *(part.to(torch.float64).numpy() for part in parts)])
+
+
+def pair_vectors(context: Context, pairs: Sequence[SlicePair], measure: Measure, *, width: int) -> Vectors:
+    """Return a measure of ``width`` values of each pair by the context's network, (N, width), batch by batch."""
+    parts = _measured(
+        context.trained_model(), pairs, context.reader, measure, device=context.device, reporter=context.reporter
+    )
+    return np.concatenate([np.empty((0, width), np.float32), *(part.to(torch.float32).numpy() for part in parts)])
+
+
+def _measured(
+    model: VQBEGAL,
+    pairs: Sequence[SlicePair],
+    reader: PairReader,
+    measure: Measure,
+    *,
+    device: torch.device,
+    reporter: Reporter,
+) -> list[Tensor]:
+    """Return a measure of each batch of pairs, on the CPU."""
+    parts = []
     was_training = model.training
     model.eval()
     try:
@@ -71,12 +98,11 @@ def score_pairs(
                     torch.from_numpy(array).to(device)
                     for array in (images.primary[:, None], images.auxiliary[:, None], images.present)
                 )
-                values = measure(model, x_c, x_m, present)
-                scores[start : start + len(values)] = values.to("cpu", torch.float64).numpy()
-                stage.advance(len(values))
+                parts.append(measure(model, x_c, x_m, present).cpu())
+                stage.advance(len(images.primary))
     finally:
         model.train(was_training)
-    return scores
+    return parts
 
 
 def entropies(model: VQBEGAL, x_c: Tensor, x_m: Tensor, present: Tensor) -> Tensor:

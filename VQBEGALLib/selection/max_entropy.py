@@ -1,0 +1,36 @@
+"""Uncertainty sampling: the slices whose mask the network is least sure of (Settles, 2009)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from VQBEGALLib.network import VQBEGAL
+from VQBEGALLib.selection.interface import Context, Pick, Selection, register
+from VQBEGALLib.selection.scoring import score_pool
+from VQBEGALLib.selection.vq_begal import ascending
+from VQBEGALLib.training import Role
+
+
+@register("max_entropy")
+def max_entropy(context: Context) -> Selection:
+    """Pick the slices of largest mean pixel entropy of the mask, predicted from the primary alone."""
+    scores = score_pool(context, mask_entropy)
+    order = ascending(scores, context.generator)[::-1][: context.count]
+    return Selection([Pick(context.pool[index], Role.ALL, float(scores[index])) for index in order], scores)
+
+
+def mask_entropy(model: VQBEGAL, x_c: Tensor, x_m: Tensor, present: Tensor) -> Tensor:
+    """Return the mean over pixels of the prediction's entropy, (B,) in [0, ln 2]; a measure for ``score_pairs``."""
+    return binary_entropy(model.segment(x_c)).mean(dim=(1, 2, 3))
+
+
+def binary_entropy(logits: Tensor) -> Tensor:
+    """Return −p ln p − (1 − p) ln(1 − p) of p = sigmoid(logits), float64.
+
+    Written with e = exp(−|l|), ln(1 + e) + |l| e / (1 + e), it still tells confident predictions apart whose p
+    rounds to 0 or 1.
+    """
+    size = logits.to(torch.float64).abs()
+    e = torch.exp(-size)
+    return torch.log1p(e) + size * e / (1 + e)
