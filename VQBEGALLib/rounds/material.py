@@ -11,6 +11,7 @@ import numpy as np
 from VQBEGALLib.errors import InputError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.slices import ImageKey, SliceCache, SliceFrame, SlicePair, pair_slices, prepare_masks
+from VQBEGALLib.slices.pool import without_partner
 from VQBEGALLib.slices.reader import PairReader
 from VQBEGALLib.study import Study
 from VQBEGALLib.study.imagestore import CACHE
@@ -75,7 +76,14 @@ class Material:
             self._frames("auxiliary", subjects),
             pairing=self.config.slices.pairing,
             generator=np.random.default_rng((self.config.seed, SPLITS.index(split))),
+            without=self._without_partner(subjects) if split == "train" else (),
         )
+
+    def _without_partner(self, subjects: list[Subject]) -> set[str]:
+        """Return the subjects of the patients whose auxiliary is missing in training."""
+        patients = {subject.patient for subject in subjects if subject.primary is not None}
+        missing = without_partner(patients, self.config.slices.auxiliary_share, self.config.seed)
+        return {subject.name for subject in subjects if subject.patient in missing}
 
     def _frames(self, which: Which, subjects: list[Subject]) -> dict[str, SliceFrame]:
         known = self.frames[which]

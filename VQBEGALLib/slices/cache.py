@@ -21,6 +21,9 @@ from VQBEGALLib.volumes import Volume
 FORMAT = 2
 """Raised whenever the preparation itself changes, so that slices prepared before are made anew."""
 
+PAIRING = {"pairing", "auxiliary_share"}
+"""Settings that change which slices stand side by side, not the slices."""
+
 
 @dataclass(frozen=True)
 class ImageKey:
@@ -49,7 +52,7 @@ class SliceCache:
 
     def path(self, key: ImageKey) -> Path:
         """Return the file of an image's slices."""
-        settings = {name: value for name, value in asdict(self.settings).items() if name != "pairing"}
+        settings = {name: value for name, value in asdict(self.settings).items() if name not in PAIRING}
         text = json.dumps([FORMAT, key.digest, key.modality, settings], sort_keys=True)
         return self.folder / f"{key.subject}.{key.which}.{hashlib.sha256(text.encode()).hexdigest()[:16]}.npy"
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import zlib
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +35,7 @@ def pair_slices(
     *,
     pairing: Pairing,
     generator: np.random.Generator,
+    without: Collection[str] = (),
 ) -> list[SlicePair]:
     """Pair every slice of every primary volume with an auxiliary slice of the same split.
 
@@ -46,11 +48,13 @@ def pair_slices(
         auxiliaries: frame of each auxiliary volume by subject; may be empty.
         pairing: ``relative_position`` or ``random``.
         generator: source of the draws; one generator seed gives one pairing.
+        without: subjects that neither have a partner nor lend their auxiliary volume; where nobody borrows from them
+            the pairs of all others stay as they are.
 
     Returns:
         One pair a primary slice, by subject and slice.
     """
-    lenders = sorted(auxiliaries)
+    lenders = sorted(auxiliaries.keys() - set(without))
     pairs = []
     for case in sorted(primaries):
         frame = primaries[case]
@@ -62,5 +66,21 @@ def pair_slices(
             other = auxiliaries[partner]
             position = other.at_height(frame.height(index)) if pairing == "relative_position" else None
             chosen = int(generator.integers(other.count)) if position is None else position
-            pairs.append(SlicePair(case, index, partner, chosen))
+            pairs.append(SlicePair(case, index) if case in without else SlicePair(case, index, partner, chosen))
     return pairs
+
+
+def without_partner(patients: Iterable[str], share: float, seed: int) -> set[str]:
+    """Return the patients whose auxiliary is missing when only a share of them has one.
+
+    Each patient's rank is drawn on its own, so that a smaller share takes the auxiliary from further patients and
+    gives none back, and a patient who joins later moves no other's rank.
+
+    Args:
+        patients: names.
+        share: of the patients that keep their auxiliary, 0 to 1; rounded to whole patients.
+        seed: of the ranks.
+    """
+    rank = {name: np.random.default_rng((seed, zlib.crc32(name.encode()), 3)).random() for name in set(patients)}
+    ordered = sorted(rank, key=lambda name: (rank[name], name))
+    return set(ordered[round(share * len(ordered)) :])

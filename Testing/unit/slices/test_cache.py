@@ -84,10 +84,11 @@ def test_another_setting_prepares_anew_and_the_old_slices_go(cache: SliceCache, 
     assert files(cache) == [other.path(KEY).name]
 
 
-def test_another_pairing_needs_no_new_slices(cache: SliceCache) -> None:
+@pytest.mark.parametrize("changes", [{"pairing": "random"}, {"auxiliary_share": 0.5}])
+def test_another_pairing_needs_no_new_slices(cache: SliceCache, changes: dict[str, object]) -> None:
     cache.ensure(KEY, Loader())
     load = Loader()
-    SliceCache(cache.folder, replace(SETTINGS, pairing="random")).ensure(KEY, load)
+    SliceCache(cache.folder, replace(SETTINGS, **changes)).ensure(KEY, load)
     assert load.calls == 0
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Collection
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from VQBEGALLib.slices import SliceFrame, SlicePair, pair_slices
+from VQBEGALLib.slices.pool import without_partner
 from VQBEGALLib.volumes import Volume
 
 
@@ -21,8 +25,10 @@ def pairs(
     *,
     pairing: str = "relative_position",
     seed: int = 0,
+    without: Collection[str] = (),
 ) -> list[SlicePair]:
-    return pair_slices(primaries, auxiliaries, pairing=pairing, generator=np.random.default_rng(seed))
+    generator = np.random.default_rng(seed)
+    return pair_slices(primaries, auxiliaries, pairing=pairing, generator=generator, without=without)
 
 
 @given(st.integers(1, 30), st.integers(1, 30), st.booleans(), st.booleans())
@@ -100,3 +106,47 @@ def test_global_random_state_is_left_alone() -> None:
     before = np.random.get_state()[1].tolist()  # noqa: NPY002
     pairs({"c": frame(9)}, {"x": frame(4)}, pairing="random")
     assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
+
+
+@pytest.mark.parametrize("pairing", ["relative_position", "random"])
+@pytest.mark.parametrize("lenders", ["abcd", "xyz"], ids=["paired", "unpaired"])
+def test_subjects_left_without_a_partner_change_no_other_pair(pairing: str, lenders: str) -> None:
+    primaries, auxiliaries = {name: frame(20) for name in "abcd"}, {name: frame(7) for name in lenders}
+    whole = pairs(primaries, auxiliaries, pairing=pairing)
+    part = pairs(primaries, auxiliaries, pairing=pairing, without={"b", "d"})
+    assert part == [SlicePair(pair.case, pair.slice) if pair.case in "bd" else pair for pair in whole]
+
+
+def test_subjects_left_without_a_partner_lend_nothing() -> None:
+    found = pairs({"a": frame(50), "c": frame(50)}, {"a": frame(5), "b": frame(5)}, without={"a"})
+    assert {(pair.case, pair.partner) for pair in found} == {("a", None), ("c", "b")}
+    assert {pair.partner for pair in pairs({"a": frame(5)}, {"a": frame(5)}, without={"a"})} == {None}
+
+
+def test_the_share_without_partner_is_nested_seeded_and_exact() -> None:
+    names = [f"p{number}" for number in range(12)]
+    shares = np.linspace(1, 0, 13)
+    missing = [without_partner(names, share, seed=1) for share in shares]
+    assert [len(each) for each in missing] == list(range(13))
+    assert all(less < more for less, more in itertools.pairwise(missing))
+    assert without_partner(reversed(names), 0.5, seed=1) == missing[6]
+    assert without_partner(names, 0.5, seed=2) != missing[6]
+
+
+def test_each_patient_is_as_likely_to_miss_its_auxiliary() -> None:
+    counts = {name: 0 for name in "abcd"}
+    for seed in range(400):
+        for name in without_partner(counts, 0.5, seed):
+            counts[name] += 1
+    assert sum(counts.values()) == 800
+    assert all(abs(count - 200) < 50 for count in counts.values())  # five standard deviations
+
+
+def test_a_patient_who_joins_moves_no_other_patients_rank() -> None:
+    names = [f"p{number}" for number in range(9)]
+
+    def order(patients: list[str]) -> list[str]:
+        missing = [without_partner(patients, kept / len(patients), seed=4) for kept in range(len(patients) + 1)]
+        return [min(more - less) for more, less in itertools.pairwise(missing)]
+
+    assert [name for name in order([*names, "new"]) if name != "new"] == order(names)
