@@ -39,7 +39,8 @@ def predict(
         model: trained network.
         config: its configuration.
         primary: volume to segment, any orientation.
-        auxiliary: volume of the other modality, paired by relative position along the body; or None.
+        auxiliary: volume of the other modality, paired by relative position along the body; or None. A network
+            trained with ``pairing = none`` knows the primary alone: there it is left out, with a warning.
         device: where to compute.
         reporter: receives progress.
 
@@ -52,6 +53,9 @@ def predict(
         CancelledError: a person asked to stop.
     """
     settings = config.slices
+    if auxiliary is not None and settings.pairing == "none":
+        reporter.warn(f"The network was trained without {settings.auxiliary_modality}; that volume is left out.")
+        auxiliary = None
     images = prepare(primary, settings.primary_modality, settings)
     others = None if auxiliary is None else prepare(auxiliary, settings.auxiliary_modality, settings)
     pairs = pair_slices(
@@ -79,7 +83,7 @@ def segment_slices(
     device: torch.device,
     reporter: Reporter,
 ) -> Probabilities:
-    """Return the organ's probability on each pair's primary slice; all pairs have a partner, or none has."""
+    """Return the organ's probability on each pair's primary slice, with the partner where there is one."""
     size = 0
     parts = []
     model = model.to(device).eval()
@@ -89,8 +93,13 @@ def segment_slices(
                 images = read(pairs[start : start + BATCH])
                 size = images.primary.shape[-1]
                 x = torch.from_numpy(images.primary[:, None]).to(device)
-                partner = torch.from_numpy(images.auxiliary[:, None]).to(device) if images.present.all() else None
-                parts.append(model.segment(x, partner)[:, 0].float().sigmoid().cpu().numpy())
+                partner = torch.from_numpy(images.auxiliary[:, None]).to(device)
+                logits = torch.empty_like(x)
+                for having in (True, False):
+                    rows = torch.from_numpy(np.flatnonzero(images.present == having)).to(device)
+                    if len(rows):
+                        logits[rows] = model.segment(x[rows], partner[rows] if having else None).to(x)
+                parts.append(logits[:, 0].sigmoid().cpu().numpy())
                 stage.advance(len(x))
     except torch.cuda.OutOfMemoryError:
         raise OutOfMemoryError(

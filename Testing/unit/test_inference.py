@@ -149,6 +149,16 @@ def test_without_an_auxiliary_the_network_gets_no_partner():
     assert not any(model.partners) and sum(model.batches) == 30 and max(model.batches) == BATCH
 
 
+def test_a_network_of_the_primary_alone_gets_no_partner_and_says_so():
+    volume, _ = acquisition()
+    auxiliary = volume.with_voxels(np.zeros(volume.shape, np.float32))
+    events, model = [], Threshold()
+    found = predict(model, settings(pairing="none"), volume, auxiliary, device=CPU, reporter=Reporter(events.append))
+    assert not any(model.partners)
+    assert ["without MR" in event["text"] for event in events if event["event"] == "warning"] == [True]
+    assert np.array_equal(found.voxels, run(volume).voxels)
+
+
 def test_partners_lie_at_the_same_relative_height():
     volume, _ = acquisition()
     rise = np.linspace(0, 100, 12, dtype=np.float32)[::-1, None, None] * np.ones((12, 20, 20), np.float32)
@@ -226,6 +236,26 @@ def test_a_request_to_cancel_is_followed_between_batches(tmp_path):
     with pytest.raises(CancelledError):
         segment_slices(model, pairs, read, device=CPU, reporter=Reporter(cancel_file=stop))
     assert len(model.batches) == 1
+
+
+def test_a_slice_is_segmented_with_its_partner_where_it_has_one():
+    class Both(Threshold):
+        def segment(self, x: Tensor, partner: Tensor | None = None) -> Tensor:
+            super().segment(x, partner)
+            return x if partner is None else x + partner
+
+    def read(batch: list[SlicePair]) -> PairImages:
+        present = np.array([pair.partner is not None for pair in batch])
+        value = np.array([pair.slice / 10 for pair in batch], np.float32)
+        images = np.broadcast_to(value[:, None, None], (len(batch), 2, 2)).copy()
+        return PairImages(images, np.full_like(images, -3), present)
+
+    model = Both()
+    pairs = [SlicePair("", index, "m", 0) if index % 3 else SlicePair("", index) for index in range(BATCH + 3)]
+    found = segment_slices(model, pairs, read, device=CPU, reporter=Reporter())
+    logits = torch.tensor([index / 10 - (3 if index % 3 else 0) for index in range(BATCH + 3)])
+    assert np.allclose(found, logits.sigmoid()[:, None, None])
+    assert model.batches == [10, 6, 2, 1]
 
 
 def test_the_same_volume_gives_the_same_labelmap():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,16 @@ class PairImages:
     primary: Images
     auxiliary: Images
     present: npt.NDArray[np.bool_]
+
+
+class SliceReader(Protocol):
+    """Whatever gives the images of pairs, (n, size, size)."""
+
+    size: int
+
+    def read(self, pairs: Sequence[SlicePair]) -> PairImages:
+        """Return the images of pairs, in their order."""
+        ...
 
 
 class PairReader:
