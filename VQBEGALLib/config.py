@@ -16,7 +16,7 @@ from VQBEGALLib.errors import InputError
 from VQBEGALLib.settings import Section, describe_sections, parsed, setting
 
 Modality = Literal["CT", "MR"]
-Pairing = Literal["relative_position", "random"]
+Pairing = Literal["relative_position", "random", "none"]
 Sharing = Literal["deep", "none"]
 CodebookUpdate = Literal["ema", "gradient"]
 DiscriminatorInput = Literal["per_modality", "ordered_pair"]
@@ -26,7 +26,7 @@ Roles = Literal["paper", "swapped"]
 Supervise = Literal["primary", "both"]
 ColdStart = Literal["stratified_random", "diversity"]
 Preset = Literal["tiny", "small", "paper"]
-Method = Literal["default", "paper-literal"]
+Method = Literal["default", "paper-literal", "primary-only"]
 
 S = TypeVar("S", bound=Section)
 
@@ -46,7 +46,8 @@ class SliceSettings(Section):
     pairing: Pairing = setting(
         "relative_position",
         "Partner slice: the same relative position along the body axis, or drawn at random. A patient without "
-        "an auxiliary volume of the same name borrows that of a patient drawn at random from the same split.",
+        "an auxiliary volume of the same name borrows that of a patient drawn at random from the same split. "
+        "With none no slice has a partner, and the network sees the primary alone.",
     )
     auxiliary_share: float = setting(
         1.0,
@@ -257,8 +258,9 @@ METHODS: dict[Method, dict[str, object]] = {
         "unlabelled_per_step": 0,
         "routing": "strict",
     },
+    "primary-only": {"pairing": "none"},
 }
-"""Named combinations of switches; ``paper-literal`` is the equations as printed."""
+"""Named combinations of switches: ``paper-literal`` is the equations as printed, ``primary-only`` has no auxiliary."""
 
 PRESETS: dict[Preset, dict[str, object]] = {
     "tiny": {

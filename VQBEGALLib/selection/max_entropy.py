@@ -6,18 +6,15 @@ import torch
 from torch import Tensor
 
 from VQBEGALLib.network import VQBEGAL
-from VQBEGALLib.selection.interface import Context, Pick, Selection, register
+from VQBEGALLib.selection.interface import Context, Selection, register
 from VQBEGALLib.selection.scoring import score_pool
-from VQBEGALLib.selection.vq_begal import ascending
-from VQBEGALLib.training import Role
+from VQBEGALLib.selection.vq_begal import largest_first
 
 
 @register("max_entropy")
 def max_entropy(context: Context) -> Selection:
     """Pick the slices of largest mean pixel entropy of the mask, predicted from the primary alone."""
-    scores = score_pool(context, mask_entropy)
-    order = ascending(scores, context.generator)[::-1][: context.count]
-    return Selection([Pick(context.pool[index], Role.ALL, float(scores[index])) for index in order], scores)
+    return largest_first(context, score_pool(context, mask_entropy))
 
 
 def mask_entropy(model: VQBEGAL, x_c: Tensor, x_m: Tensor, present: Tensor) -> Tensor:

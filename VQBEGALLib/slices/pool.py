@@ -41,12 +41,12 @@ def pair_slices(
 
     A subject that has an auxiliary volume of its own is paired with it; any other borrows the volume of a
     subject drawn at random (method.md, "pairs"). The slice lies at the same relative position along the body
-    axis, or is drawn at random.
+    axis, or is drawn at random. With pairing ``none`` no slice has a partner.
 
     Args:
         primaries: frame of each primary volume by subject.
         auxiliaries: frame of each auxiliary volume by subject; may be empty.
-        pairing: ``relative_position`` or ``random``.
+        pairing: ``relative_position``, ``random`` or ``none``.
         generator: source of the draws; one generator seed gives one pairing.
         without: subjects that neither have a partner nor lend their auxiliary volume; where nobody borrows from them
             the pairs of all others stay as they are.
@@ -54,7 +54,7 @@ def pair_slices(
     Returns:
         One pair a primary slice, by subject and slice.
     """
-    lenders = sorted(auxiliaries.keys() - set(without))
+    lenders = [] if pairing == "none" else sorted(auxiliaries.keys() - set(without))
     pairs = []
     for case in sorted(primaries):
         frame = primaries[case]

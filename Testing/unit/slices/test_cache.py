@@ -84,7 +84,7 @@ def test_another_setting_prepares_anew_and_the_old_slices_go(cache: SliceCache, 
     assert files(cache) == [other.path(KEY).name]
 
 
-@pytest.mark.parametrize("changes", [{"pairing": "random"}, {"auxiliary_share": 0.5}])
+@pytest.mark.parametrize("changes", [{"pairing": "random"}, {"pairing": "none"}, {"auxiliary_share": 0.5}])
 def test_another_pairing_needs_no_new_slices(cache: SliceCache, changes: dict[str, object]) -> None:
     cache.ensure(KEY, Loader())
     load = Loader()

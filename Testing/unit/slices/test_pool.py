@@ -90,6 +90,14 @@ def test_without_auxiliaries_pairs_have_no_partner() -> None:
     assert pairs({"a": frame(2)}, {}) == [SlicePair("a", 0), SlicePair("a", 1)]
 
 
+def test_pairing_none_gives_no_slice_a_partner_and_draws_nothing() -> None:
+    generator = np.random.default_rng(0)
+    drawn = generator.bit_generator.state
+    found = pair_slices({"a": frame(2), "b": frame(1)}, {"a": frame(5)}, pairing="none", generator=generator)
+    assert found == [SlicePair("a", 0), SlicePair("a", 1), SlicePair("b", 0)]
+    assert generator.bit_generator.state == drawn
+
+
 @pytest.mark.parametrize("pairing", ["relative_position", "random"])
 def test_volumes_of_one_slice_pair(pairing: str) -> None:
     assert pairs({"a": frame(1)}, {"a": frame(1)}, pairing=pairing) == [SlicePair("a", 0, "a", 0)]
