@@ -1,6 +1,6 @@
 """Which slices to annotate next: one strategy a file, one interface, one registry."""
 
-from VQBEGALLib.selection import badge, cold_start, coreset, ct_only, max_entropy, random, vq_begal
+from VQBEGALLib.selection import badge, cold_start, coreset, ct_only, max_entropy, mc_dropout, random, taal, vq_begal
 from VQBEGALLib.selection.interface import Context, Pick, Selection, Strategy, names, strategy
 
 __all__ = [
@@ -13,8 +13,10 @@ __all__ = [
     "coreset",
     "ct_only",
     "max_entropy",
+    "mc_dropout",
     "names",
     "random",
     "strategy",
+    "taal",
     "vq_begal",
 ]

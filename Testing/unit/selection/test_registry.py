@@ -32,7 +32,7 @@ def test_a_misspelt_name_is_answered_with_the_names_there_are() -> None:
 @pytest.mark.parametrize("name", names())
 @pytest.mark.parametrize("budget", [1, 5, 99])
 def test_every_strategy_keeps_to_the_interface(make_context: Callable[..., Context], name: str, budget: int) -> None:
-    context = make_context(budget=budget)
+    context = make_context(budget=budget, dropout=0.2)
     pool = list(context.pool)
     found = strategy(name)(context)
     assert len(found.picks) == context.count == min(budget, len(pool))
@@ -43,7 +43,7 @@ def test_every_strategy_keeps_to_the_interface(make_context: Callable[..., Conte
     assert found.scores is None or found.scores.shape == (len(pool),)
     assert list(context.pool) == pool
 
-    again = strategy(name)(make_context(budget=budget))
+    again = strategy(name)(make_context(budget=budget, dropout=0.2))
     assert again.picks == found.picks
     assert (again.scores is None) is (found.scores is None)
     assert found.scores is None or np.array_equal(again.scores, found.scores)
@@ -51,12 +51,12 @@ def test_every_strategy_keeps_to_the_interface(make_context: Callable[..., Conte
 
 @pytest.mark.parametrize("name", names())
 def test_every_strategy_answers_an_empty_pool_with_nothing(make_context: Callable[..., Context], name: str) -> None:
-    assert strategy(name)(make_context(pool=[])).picks == []
+    assert strategy(name)(make_context(pool=[], dropout=0.2)).picks == []
 
 
 @pytest.mark.parametrize("name", names())
 def test_every_strategy_leaves_the_global_random_state_alone(make_context: Callable[..., Context], name: str) -> None:
-    context = make_context()
+    context = make_context(dropout=0.2)
     before = np.random.get_state()[1].tolist()  # noqa: NPY002
     strategy(name)(context)
     assert np.random.get_state()[1].tolist() == before  # noqa: NPY002

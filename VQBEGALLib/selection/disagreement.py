@@ -1,0 +1,57 @@
+"""How far several predictions of the same slices lie apart, from one prediction at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Entropies of binary predictions of a batch, natural logarithm, mean over the pixels, each (B,) float64.
+
+    Args:
+        total: H of the mean prediction, in [0, ln 2].
+        expected: mean of the predictions' own H.
+    """
+
+    total: Tensor
+    expected: Tensor
+
+    @property
+    def divergence(self) -> Tensor:
+        """H(mean p) − mean H(p), (B,), 0 where all agree.
+
+        Over draws of a model this is the mutual information of prediction and weights (BALD, Houlsby et al., 2011),
+        over any set of predictions their generalised Jensen-Shannon divergence (Lin, 1991).
+        """
+        return (self.total - self.expected).clamp_min(0)  # below 0 by rounding only
+
+
+def spread(predictions: Iterable[Tensor]) -> Spread:
+    """Return how far predictions lie apart; only sums over them are held.
+
+    Args:
+        predictions: logits of the same slices, (B, 1, H, W) each; at least one.
+    """
+    organ = rest = entropies = torch.zeros(())
+    count = 0
+    for logits in predictions:
+        p, q = torch.sigmoid(logits), torch.sigmoid(-logits)  # 1 − p would round to 0 for logits past 17
+        organ, rest, entropies = organ + p, rest + q, entropies + binary_entropy(p, q)
+        count += 1
+    total = binary_entropy(organ / count, rest / count)
+    return Spread(_mean_over_pixels(total), _mean_over_pixels(entropies / count))
+
+
+def binary_entropy(p: Tensor, q: Tensor) -> Tensor:
+    """Return −p ln p − q ln q, with 0 ln 0 = 0, for p + q = 1 given apart; same shape."""
+    entropy: Tensor = torch.special.entr(p) + torch.special.entr(q)
+    return entropy
+
+
+def _mean_over_pixels(values: Tensor) -> Tensor:
+    return values.flatten(1).mean(dim=1, dtype=torch.float64)
