@@ -15,7 +15,7 @@ from VQBEGALLib.errors import InputError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.network import VQBEGAL
 from VQBEGALLib.slices import SlicePair
-from VQBEGALLib.slices.reader import PairReader
+from VQBEGALLib.slices.reader import SliceReader
 from VQBEGALLib.training import Role
 
 Scores = npt.NDArray[np.float64]
@@ -41,7 +41,7 @@ class Context:
     pool: Sequence[SlicePair]
     labelled: Sequence[SlicePair]
     budget: int
-    reader: PairReader
+    reader: SliceReader
     config: Config
     generator: np.random.Generator
     model: VQBEGAL | None = None

@@ -14,7 +14,7 @@ from VQBEGALLib.network import VQBEGAL
 from VQBEGALLib.network.discriminator import entropy
 from VQBEGALLib.selection.interface import Context, Scores
 from VQBEGALLib.slices import SlicePair
-from VQBEGALLib.slices.reader import PairReader
+from VQBEGALLib.slices.reader import SliceReader
 
 BATCH = 16
 """Pairs scored at a time."""
@@ -55,7 +55,7 @@ def score_pool(context: Context, measure: Measure) -> Scores:
 def score_pairs(
     model: VQBEGAL,
     pairs: Sequence[SlicePair],
-    reader: PairReader,
+    reader: SliceReader,
     measure: Measure,
     *,
     device: torch.device,
@@ -80,7 +80,7 @@ def pair_vectors(context: Context, pairs: Sequence[SlicePair], measure: Measure,
 def _measured(
     model: VQBEGAL,
     pairs: Sequence[SlicePair],
-    reader: PairReader,
+    reader: SliceReader,
     measure: Measure,
     *,
     device: torch.device,
