@@ -37,6 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     _phantom(commands)
     _study(commands)
     _rounds(commands)
+    _benchmark(commands)
     _use(commands)
     exchange_parser.add_commands(commands, _add)
     _look(commands)
@@ -284,6 +285,34 @@ def _strategy(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="vq_begal (default), egal, random or random_foreground; round 0 is drawn by the setting cold_start",
     )
+
+
+def _benchmark(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        commands,
+        "benchmark",
+        "benchmark",
+        "Compare strategies and settings over cohorts, seeds and budgets as a plan says (docs/BENCHMARK.md). What is "
+        "finished stays: the same command goes on after an interruption, or with a plan that has grown.",
+        computes=True,
+        module="benchmarking",
+    )
+    parser.add_argument("plan", type=Path, metavar="PLAN.toml", help="cohorts, arms, seeds, budgets, settings")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="DIR", help="results folder; default the plan's name without .toml"
+    )
+    parser.add_argument(
+        "--workers",
+        type=whole(1),
+        metavar="N",
+        help="processes on this computer; default one a GPU, or one a processor core",
+    )
+    parser.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="a running Dask scheduler, for example tcp://host:8786, whose workers all see the results folder",
+    )
+    parser.add_argument("--no-report", action="store_true", help="write tables only")
 
 
 def _use(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

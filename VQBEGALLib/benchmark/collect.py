@@ -1,0 +1,106 @@
+"""The tables of a benchmark, gathered from the folders of its runs: every patient's values, as CSV and Parquet."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pandas
+
+from VQBEGALLib.benchmark.folder import EVALUATIONS, ResultsFolder
+from VQBEGALLib.benchmark.plan import Plan, Run
+from VQBEGALLib.storage import read_json, write_bytes
+from VQBEGALLib.study import Study
+from VQBEGALLib.study.records import Round
+from VQBEGALLib.study.roundstore import round_folder
+
+PATIENTS = (
+    *("cohort", "arm", "seed", "budget", "slices", "split", "auxiliary", "condition", "level", "patient"),
+    *("dice", "hd95", "assd", "volume_difference", "failed"),
+)
+ROUNDS = (
+    *("cohort", "arm", "strategy", "seed", "budget", "slices", "pool", "round"),
+    *("select_seconds", "train_seconds", "evaluate_seconds"),
+    *("codes_primary", "codes_auxiliary", "codes_shared", "discriminator_right", "score_spread", "foreground_picked"),
+)
+PICKS = (*("cohort", "arm", "seed", "budget", "round", "case", "slice", "position", "score", "role", "foreground"),)
+TABLES = {"patients": PATIENTS, "rounds": ROUNDS, "picks": PICKS}
+
+
+def collect(results: ResultsFolder, plan: Plan) -> dict[str, pandas.DataFrame]:
+    """Gather all finished rounds and write ``patients``, ``rounds`` and ``picks`` as CSV and Parquet.
+
+    Args:
+        results: folder of the benchmark; unfinished runs give the rounds that they have.
+        plan: the comparison.
+
+    Returns:
+        The tables by name; the columns are :data:`TABLES`.
+
+    Raises:
+        StorageError: the disk is full or refuses; the old tables are intact.
+    """
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
+    for run in plan.runs():
+        if results.finished_rounds(run):
+            study = Study.open(results.run(run))
+            for round_ in study.rounds():
+                _round(rows, run, study.folder, round_)
+    tables = {name: pandas.DataFrame(rows[name], columns=list(columns)) for name, columns in TABLES.items()}
+    for name, table in tables.items():
+        write_table(results.path / name, table)
+    return tables
+
+
+def write_table(stem: Path, table: pandas.DataFrame) -> None:
+    """Write a table as CSV and as Parquet, each in one step."""
+    write_bytes(stem.with_name(f"{stem.name}.csv"), table.to_csv(index=False, lineterminator="\n").encode())
+    stream = io.BytesIO()
+    table.to_parquet(stream, index=False)
+    write_bytes(stem.with_name(f"{stem.name}.parquet"), stream.getvalue())
+
+
+def _round(rows: dict[str, list[dict[str, Any]]], run: Run, study: Path, round_: Round) -> None:
+    path = round_folder(study, round_.index) / EVALUATIONS
+    if not path.exists():
+        return
+    found = read_json(path)
+    key = {"cohort": run.cohort.name, "arm": run.arm.name, "seed": run.seed, "budget": found["budget"]}
+    slices = round_.figures["labelled"]
+    for evaluation in found["evaluations"]:
+        where = {name: evaluation[name] for name in ("split", "auxiliary", "condition", "level")}
+        for patient, values in evaluation["cases"].items():
+            rows["patients"].append({**key, "slices": slices, **where, "patient": patient, **_scores(values)})
+    picks = found["picks"]
+    rows["picks"] += [{**key, "round": round_.index, **pick} for pick in picks]
+    rows["rounds"].append({**key, "strategy": run.arm.strategy, "round": round_.index, **_costs(round_, found)})
+
+
+def _scores(values: dict[str, Any]) -> dict[str, Any]:
+    names = {"dice": "dice", "hd95": "hd95_mm", "assd": "assd_mm", "volume_difference": "volume_difference_ml"}
+    return {**{name: values[key] for name, key in names.items()}, "failed": values["failed"]}
+
+
+def _costs(round_: Round, found: dict[str, Any]) -> dict[str, Any]:
+    figures = round_.figures
+    holding = [pick["foreground"] for pick in found["picks"]]
+    return {
+        "slices": figures["labelled"],
+        "pool": figures["pool"],
+        "select_seconds": found["select_seconds"],
+        "train_seconds": figures.get("train_seconds"),
+        "evaluate_seconds": found["evaluate_seconds"],
+        **_diagnosis(figures.get("diagnosis") or {}),
+        "foreground_picked": sum(holding) / len(holding) if holding else None,
+    }
+
+
+def _diagnosis(found: dict[str, Any]) -> dict[str, Any]:
+    """Return what codebook and discriminator did, by the names of the columns."""
+    codebook, quartiles = found.get("codebook") or {}, found.get("uncertainty_quartiles")
+    return {
+        **{f"codes_{name}": codebook.get(name) for name in ("primary", "auxiliary", "shared")},
+        "discriminator_right": found.get("discriminator_right"),
+        "score_spread": quartiles[3] - quartiles[1] if quartiles else None,
+    }

@@ -1,0 +1,53 @@
+"""On what a benchmark ran: kept beside its results, so that a figure can be judged and repeated."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from VQBEGALLib import __version__
+from VQBEGALLib.network.memory import device_name
+from VQBEGALLib.storage import read_json, write_json
+
+FILE = "environment.json"
+PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pandas", "distributed")
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """Return date, machine kind and versions; nothing that names a computer or a person."""
+    return {
+        "date": datetime.now(timezone.utc).date().isoformat(),
+        "vqbegal": __version__,
+        "python": platform.python_version(),
+        "packages": {name: metadata.version(name) for name in PACKAGES},
+        "system": sys.platform,
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "device": device_name(device),
+    }
+
+
+def write_environment(folder: Path, device: torch.device) -> None:
+    """Add the environment of this call to the folder's list, unless it is the last one's."""
+    path = folder / FILE
+    known = read_json(path) if path.exists() else []
+    found = environment(device)
+    if not known or known[-1] != found:
+        write_json(path, [*known, found])
+
+
+def _processor() -> str:
+    """Return the processor's model where the system tells it, else its architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

@@ -1,0 +1,142 @@
+"""The results folder of a benchmark: where everything lies, and studies that share their images."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from VQBEGALLib.benchmark.plan import Cohort, Plan, Run
+from VQBEGALLib.errors import InputError, StudyError
+from VQBEGALLib.events import Reporter
+from VQBEGALLib.rounds import Material
+from VQBEGALLib.storage import make_folder, storing, temporary_sibling, write_bytes
+from VQBEGALLib.study import Study
+from VQBEGALLib.study.cohort import gather
+from VQBEGALLib.study.imagestore import CACHE, CASES
+from VQBEGALLib.study.locking import HOLDER, LOCK
+
+PLAN = "plan.toml"
+CANCEL = "cancel"
+"""A file whose existence asks every task to stop after its step."""
+EVALUATIONS = "benchmark.json"
+"""What a round of a run cost and reached; beside its ``round.json``."""
+
+
+class ResultsFolder:
+    """A folder that every worker sees under the same path.
+
+    Args:
+        path: where.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def cancel_file(self) -> Path:
+        """The file that asks tasks to stop."""
+        return self.path / CANCEL
+
+    def run(self, run: Run) -> Path:
+        """Return where a run's study lies."""
+        return self.path / "runs" / run.name
+
+    def base(self, cohort: Cohort) -> Path:
+        """Return where a cohort's prepared study lies."""
+        return self.path / "base" / cohort.name
+
+    def open(self, plan: Plan) -> None:
+        """Make the folder, or take it up again where it was made for the same plan.
+
+        Raises:
+            StudyError: it holds results of another plan, or something else.
+        """
+        if self.path.exists() and any(self.path.iterdir()) and not (self.path / PLAN).exists():
+            raise StudyError(f"{self.path} is not empty and holds no benchmark.", "Choose another folder.")
+        make_folder(self.path)
+        self.cancel_file.unlink(missing_ok=True)
+        write_bytes(self.path / PLAN, plan.text.encode())
+
+    def finished_rounds(self, run: Run) -> int:
+        """Return how many rounds of a run are trained and evaluated."""
+        return len(list((self.run(run) / "rounds").glob(f"*/{EVALUATIONS}")))
+
+    def prepare(self, plan: Plan, cohort: Cohort, reporter: Reporter) -> Path:
+        """Make a cohort's prepared study, whose images and slices all its runs share.
+
+        Raises:
+            InputError: images or labels are missing or cannot be used.
+            StudyError: it was made with other settings of slices.
+        """
+        folder, config = self.base(cohort), plan.base(cohort)
+        if folder.exists():
+            if Study.open(folder).config.slices != config.slices:
+                raise StudyError(
+                    f"{folder} was prepared with other settings of slices.", "Choose another results folder."
+                )
+            return folder
+        members = gather(
+            cohort.primary,
+            cohort.auxiliary,
+            primary_labels=cohort.primary_labels,
+            auxiliary_labels=cohort.auxiliary_labels,
+            split=cohort.split,
+        )
+        lost = [each.name for each in members if each.primary is not None and each.primary_reference is None]
+        if lost:
+            raise InputError(
+                f"The cohort {cohort.name!r} has no labels of {', '.join(lost[:8])}.", "A benchmark needs them all."
+            )
+        temporary = temporary_sibling(folder)
+        make_folder(folder.parent)
+        try:
+            study = Study.create(temporary, config, members, reporter=reporter)
+            with study.writing("prepare"):
+                Material(study, reporter)
+            temporary.replace(folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        return folder
+
+    def start(self, plan: Plan, run: Run) -> Study:
+        """Return a run's study: a copy of the cohort's, whose images and slices are the same files."""
+        folder = self.run(run)
+        if not folder.exists():
+            make_folder(folder.parent)
+            temporary = temporary_sibling(folder)
+            try:
+                clone(self.base(run.cohort), temporary)
+                Study.open(temporary).configure(plan.changes(run))
+                temporary.replace(folder)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+        study = Study.open(folder)
+        expected = plan.config(run)
+        if (study.config.slices, study.config.network, study.config.training, study.config.seed) != (
+            expected.slices,
+            expected.network,
+            expected.training,
+            expected.seed,
+        ):
+            raise StudyError(
+                f"{run.name} was begun with other settings than the plan gives now.",
+                "Give the arm another name, or remove its folder from runs.",
+            )
+        return study
+
+
+def clone(source: Path, target: Path) -> None:
+    """Copy a study; its images and prepared slices, which nothing ever changes, become hard links where they can."""
+    shared = {CASES, CACHE}
+
+    def copy(origin: str, copied: str) -> str:
+        if shared & set(Path(origin).relative_to(source).parts):
+            with suppress(OSError):
+                os.link(origin, copied)
+                return copied
+        return shutil.copy2(origin, copied)
+
+    with storing(target):
+        shutil.copytree(source, target, copy_function=copy, ignore=shutil.ignore_patterns(LOCK, HOLDER, ".*.tmp"))
