@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -100,30 +100,67 @@ class Strategy(Protocol):
         ...
 
 
+Takes = Literal["largest", "ends"]
+"""Which scores a strategy takes: the largest, or half its picks the largest and half the smallest."""
+
+Wrapper = Callable[[Strategy, Takes], Strategy]
+"""Makes another strategy of one that scores."""
+
 _REGISTRY: dict[str, Strategy] = {}
+_TAKES: dict[str, Takes] = {}
+_WRAPPERS: dict[str, Wrapper] = {}
 
 
-def register(name: str) -> Callable[[Strategy], Strategy]:
-    """Return a decorator that enters a strategy under a name."""
+def register(name: str, *, takes: Takes | None = None) -> Callable[[Strategy], Strategy]:
+    """Return a decorator that enters a strategy under a name.
+
+    Args:
+        name: of the strategy.
+        takes: which of its scores it picks by; None where it does not pick by scores, and cannot be wrapped.
+    """
 
     def enter(strategy: Strategy) -> Strategy:
         _REGISTRY[name] = strategy
+        if takes is not None:
+            _TAKES[name] = takes
         return strategy
 
     return enter
 
 
+def register_wrapper(name: str) -> Callable[[Wrapper], Wrapper]:
+    """Return a decorator that enters a wrapper under a name; ``base+name`` is then a strategy."""
+
+    def enter(wrapper: Wrapper) -> Wrapper:
+        _WRAPPERS[name] = wrapper
+        return wrapper
+
+    return enter
+
+
 def strategy(name: str) -> Strategy:
-    """Return a strategy by name.
+    """Return a strategy by name, ``max_entropy``, or a wrapped one, ``max_entropy+power``.
 
     Raises:
-        InputError: there is none of that name.
+        InputError: there is none of that name, or the strategy to wrap does not pick by scores.
     """
-    if name not in _REGISTRY:
-        raise InputError(f"There is no strategy {name!r}.", f"Choose one of {', '.join(names())}.")
-    return _REGISTRY[name]
+    base, plus, wrapper = name.partition("+")
+    if base not in _REGISTRY or (plus and wrapper not in _WRAPPERS):
+        raise InputError(
+            f"There is no strategy {name!r}.",
+            f"Choose one of {', '.join(names())}; {', '.join(sorted(_TAKES))} may be followed by "
+            f"{' or '.join(f'+{other}' for other in sorted(_WRAPPERS))}.",
+        )
+    if not plus:
+        return _REGISTRY[base]
+    if base not in _TAKES:
+        raise InputError(
+            f"{base} does not pick by scores, which +{wrapper} needs.",
+            f"Leave +{wrapper} out, or choose one of {', '.join(sorted(_TAKES))}.",
+        )
+    return _WRAPPERS[wrapper](_REGISTRY[base], _TAKES[base])
 
 
 def names() -> list[str]:
-    """Return the names of all strategies."""
+    """Return the names of all strategies, without wrappers."""
     return sorted(_REGISTRY)

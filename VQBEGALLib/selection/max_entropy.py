@@ -11,7 +11,7 @@ from VQBEGALLib.selection.scoring import score_pool
 from VQBEGALLib.selection.vq_begal import largest_first
 
 
-@register("max_entropy")
+@register("max_entropy", takes="largest")
 def max_entropy(context: Context) -> Selection:
     """Pick the slices of largest mean pixel entropy of the mask, predicted from the primary alone."""
     return largest_first(context, score_pool(context, mask_entropy))

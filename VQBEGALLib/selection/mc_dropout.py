@@ -18,7 +18,7 @@ PASSES = 10
 """T, passes with dropout a slice."""
 
 
-@register("mc_dropout")
+@register("mc_dropout", takes="largest")
 def mc_dropout(context: Context) -> Selection:
     """Pick the slices of largest BALD, H(mean p) − mean H(p) over T passes with dropout, mean over the pixels.
 
@@ -32,7 +32,7 @@ def mc_dropout(context: Context) -> Selection:
     return largest_first(context, _scores(context, lambda found: found.divergence))
 
 
-@register("mc_dropout_entropy")
+@register("mc_dropout_entropy", takes="largest")
 def mc_dropout_entropy(context: Context) -> Selection:
     """Pick the slices of largest predictive entropy, H(mean p); otherwise as :func:`mc_dropout`."""
     return largest_first(context, _scores(context, lambda found: found.total))

@@ -17,7 +17,7 @@ TURNS = tuple((quarters, mirrored) for mirrored in (False, True) for quarters in
 """The eight symmetries of a square: quarter turns, of the slice and of its mirror image."""
 
 
-@register("taal")
+@register("taal", takes="largest")
 def taal(context: Context) -> Selection:
     """Pick the slices of largest Jensen-Shannon divergence between the masks of eight turned copies.
 

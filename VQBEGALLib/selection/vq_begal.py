@@ -11,8 +11,11 @@ from VQBEGALLib.selection.interface import Context, Pick, Scores, Selection, reg
 from VQBEGALLib.selection.scoring import modality_entropy
 from VQBEGALLib.training import Role
 
+Order = npt.NDArray[np.int64]
+"""Indices into the pool, most wanted first."""
 
-@register("vq_begal")
+
+@register("vq_begal", takes="ends")
 def vq_begal(context: Context) -> Selection:
     """Pick the n pairs of largest and the n of smallest entropy; the former train the decoder, the latter the encoders.
 
@@ -21,10 +24,15 @@ def vq_begal(context: Context) -> Selection:
     """
     scores = modality_entropy(context)
     order = ascending(scores, context.generator)
+    return both_ends(context, scores, order[::-1], order)
+
+
+def both_ends(context: Context, scores: Scores, high: Order, low: Order) -> Selection:
+    """Pick the first of two orders in turn, with the roles of S_high and S_low; a pair in both goes to S_high."""
     low_count = context.count // 2
     high_count = context.count - low_count
-    high = order[::-1][:high_count]
-    low = order[:low_count]
+    high = high[:high_count]
+    low = low[~np.isin(low, high)][:low_count]
     swapped = context.config.training.roles == "swapped"
     roles = (Role.ENCODER, Role.DECODER) if swapped else (Role.DECODER, Role.ENCODER)
     picks = [
@@ -34,7 +42,7 @@ def vq_begal(context: Context) -> Selection:
     return Selection([pick for pick in chain(*zip_longest(*picks)) if pick is not None], scores)
 
 
-@register("egal")
+@register("egal", takes="largest")
 def egal(context: Context) -> Selection:
     """Pick the pairs of largest entropy; each trains the whole network."""
     return largest_first(context, modality_entropy(context))
@@ -42,10 +50,15 @@ def egal(context: Context) -> Selection:
 
 def largest_first(context: Context, scores: Scores) -> Selection:
     """Pick the pairs of largest score, each to train the whole network."""
-    order = ascending(scores, context.generator)[::-1][: context.count]
-    return Selection([Pick(context.pool[index], Role.ALL, float(scores[index])) for index in order], scores)
+    return in_order(context, scores, ascending(scores, context.generator)[::-1])
 
 
-def ascending(scores: Scores, generator: np.random.Generator) -> npt.NDArray[np.int64]:
+def in_order(context: Context, scores: Scores, order: Order) -> Selection:
+    """Pick the first pairs of an order, each to train the whole network."""
+    picks = [Pick(context.pool[index], Role.ALL, float(scores[index])) for index in order[: context.count]]
+    return Selection(picks, scores)
+
+
+def ascending(scores: Scores, generator: np.random.Generator) -> Order:
     """Return the indices that sort scores, smallest first; equal scores come in a random order."""
     return np.lexsort((generator.random(len(scores)), scores))
