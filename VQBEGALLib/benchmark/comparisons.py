@@ -121,6 +121,7 @@ def slices_to_reach(
     ceiling: str = CEILING,
     within: float = 0.01,
     reference: str = REFERENCE,
+    arms: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Return the fewest annotated slices with which each arm comes close to what all slices give.
 
@@ -133,14 +134,15 @@ def slices_to_reach(
         ceiling: the arm with all slices annotated.
         within: distance from the ceiling that counts as reached, in Dice.
         reference: the arm whose slices the ratios are taken to.
+        arms: those that are returned, and that p is corrected for; all by default.
 
     Returns:
         cohort, arm, ceiling (Dice), target, seeds, reached (by how many of them), slices (mean curve; NaN if never),
         budget (the same in per cent), median (over seeds, a seed that never reaches counts as infinitely many; NaN
-        where that is the median), ratio (of ``slices`` to the reference's), and ratio_seeds, ratio_low, ratio_high, p,
-        p_holm: geometric mean of the common seeds' ratios, its 95 % interval and paired t test on their logarithms,
-        given where all of at least three common seeds reach the target in both arms. Empty for cohorts without the
-        ceiling arm.
+        where that is the median), ratio (of ``slices`` to the reference's), ratio_below (of ``slices`` to the most
+        that the reference had, where these did not suffice), and ratio_seeds, ratio_low, ratio_high, p, p_holm:
+        geometric mean of the common seeds' ratios, its 95 % interval and paired t test on their logarithms, given where
+        all of at least three common seeds reach the target in both arms. Empty for cohorts without the ceiling arm.
     """
     means, seeds = curve(patients), by_seed(patients)
     rows = []
@@ -151,18 +153,21 @@ def slices_to_reach(
         target = top - within
         runs = seeds[(seeds["cohort"] == cohort) & (seeds["arm"] != ceiling)]
         per_seed = {key: _first(run, target) for key, run in runs.groupby(["arm", "seed"])}
-        base = _first(points[points["arm"] == reference], target)[0]
+        base_points = points[points["arm"] == reference]
+        base, most = _first(base_points, target)[0], base_points["slices"].max()
         of_reference = {seed: found[0] for (arm, seed), found in per_seed.items() if arm == reference}
-        for arm, line in points[points["arm"] != ceiling].groupby("arm"):
+        shown = points["arm"] != ceiling if arms is None else points["arm"].isin({*arms} - {ceiling})
+        for arm, line in points[shown].groupby("arm"):
             slices, budget = _first(line, target)
             own = {seed: found[0] for (name, seed), found in per_seed.items() if name == arm}
             reached = np.isfinite(list(own.values()))
             median = float(np.median(np.where(reached, list(own.values()), np.inf)))
             row = [cohort, arm, top, target, len(own), int(reached.sum()), slices, budget]
             row += [median if np.isfinite(median) else np.nan, slices / base]
+            row.append(np.nan if np.isfinite(base) else slices / most)
             rows.append([*row, *_ratios(own, {} if arm == reference else of_reference)])
     columns = ["cohort", "arm", "ceiling", "target", "seeds", "reached", "slices", "budget", "median", "ratio"]
-    columns += ["ratio_seeds", "ratio_low", "ratio_high", "p"]
+    columns += ["ratio_below", "ratio_seeds", "ratio_low", "ratio_high", "p"]
     found = pd.DataFrame(rows, columns=columns)
     return found.assign(p_holm=found.groupby("cohort")["p"].transform(holm) if rows else [])
 

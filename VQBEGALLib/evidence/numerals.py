@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 NOTHING = "–"
 
 
@@ -36,3 +38,34 @@ def small_number(value: object) -> str:
 def percent(part: float, whole: float) -> str:
     """Return a share in per cent, as text."""
     return f"{number(100 * part / whole, 1)}\N{NARROW NO-BREAK SPACE}%" if whole else NOTHING
+
+
+def signed(value: object, decimals: int = 3) -> str:
+    """Return a difference as text, with its sign; a dash for what is none.
+
+    Examples:
+        >>> signed(0.01), signed(-0.25, 2), signed(0.0001), signed(float("nan"))
+        ('+0.010', '−0.25', '0.000', '–')
+    """
+    text = finite(value, decimals)
+    return f"+{text}" if any(digit in text for digit in "123456789") and text[0] != "−" else text
+
+
+def finite(value: object, decimals: int = 3) -> str:
+    """Return a number as text; a dash also for NaN and infinity.
+
+    Examples:
+        >>> finite(0.5), finite(float("nan"))
+        ('0.500', '–')
+    """
+    return number(value, decimals) if isinstance(value, (int, float)) and math.isfinite(value) else NOTHING
+
+
+def p_value(value: object) -> str:
+    """Return a p value as text.
+
+    Examples:
+        >>> p_value(0.0312), p_value(0.0001), p_value(float("nan"))
+        ('0.031', '<0.001', '–')
+    """
+    return "<0.001" if isinstance(value, (int, float)) and value < 0.001 else finite(value, 3)

@@ -42,7 +42,7 @@ def write_report(study: Study, target: Path | None = None, *, device: torch.devi
         StorageError: the file cannot be written.
         CancelledError: a person asked to stop.
     """
-    template = _template()
+    template = load_template(TEMPLATE)
     target = study.folder / "report.html" if target is None else Path(target)
     source = Source(study, device, reporter)
     sections = [
@@ -71,7 +71,12 @@ def _write_figures(folder: Path, pictures: list[Picture]) -> None:
             old.unlink()
 
 
-def _template() -> Any:
+def load_template(name: str) -> Any:
+    """Return a page's Jinja2 template.
+
+    Raises:
+        MissingDependencyError: Jinja2 is not installed.
+    """
     try:
         import jinja2
     except ImportError as error:
@@ -83,7 +88,7 @@ def _template() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(TEMPLATE)
+    return environment.get_template(name)
 
 
 def _front(source: Source) -> dict[str, Any]:

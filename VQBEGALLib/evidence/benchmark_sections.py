@@ -1,0 +1,209 @@
+"""The parts of a benchmark's report."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from VQBEGALLib.evidence import benchmark_curves as curves
+from VQBEGALLib.evidence import benchmark_differences as differences
+from VQBEGALLib.evidence import benchmark_tables as tables
+from VQBEGALLib.evidence.benchmark_data import AUXILIARY_WORDS, Style
+from VQBEGALLib.evidence.benchmark_findings import Findings
+from VQBEGALLib.evidence.numerals import finite
+from VQBEGALLib.evidence.plotting import Picture
+from VQBEGALLib.evidence.section import Card, Section
+from VQBEGALLib.evidence.tables import Table
+
+
+def learning(found: Findings, others: list[Findings]) -> Section:
+    """Return the learning curves with their tables; other inputs at evaluation are folded."""
+    benchmark = found.benchmark
+    section = Section("Learning curves")
+    section.text.append(
+        f"Dice on the {benchmark.split} patients, {AUXILIARY_WORDS[found.auxiliary]}: mean over patients, then over "
+        "seeds. Bands: one standard deviation over seeds. In the lower row the difference on common seeds, with its "
+        "95 % interval where there are at least three. The dashed line across is what all slices give."
+    )
+    for cohort in benchmark.cohorts:
+        points = _of(found.points, cohort)
+        section.cards.append(_curves(found, cohort, benchmark.rivals(cohort), "learning"))
+        arms = [*benchmark.rivals(cohort), benchmark.ceiling]
+        section.tables.append((f"{cohort}: Dice", tables.by_budget(points, arms, tables.dice_cell)))
+        section.folded.append(
+            (f"{cohort}: Dice of the median patient", tables.by_budget(points, arms, tables.median_cell))
+        )
+        section.folded.append((f"{cohort}: HD95, mm", tables.by_budget(points, arms, tables.distance_cell)))
+        for other in others:
+            caption = f"{cohort}: Dice {AUXILIARY_WORDS[other.auxiliary]}"
+            section.folded.append((caption, tables.by_budget(_of(other.points, cohort), arms, tables.dice_cell)))
+    return section
+
+
+def _of(table: pd.DataFrame, cohort: str) -> pd.DataFrame:
+    return table[table["cohort"] == cohort]
+
+
+def _curves(found: Findings, cohort: str, arms: list[str], name: str) -> Card:
+    benchmark = found.benchmark
+    picture = curves.learning_curves(
+        _of(found.points, cohort),
+        _of(found.tests, cohort),
+        benchmark.panels(arms),
+        ceiling=benchmark.ceiling,
+        reference=benchmark.reference,
+        name=f"{name}_{cohort}",
+    )
+    return Card(picture, cohort)
+
+
+def against_reference(found: Findings) -> Section:
+    """Return the tests against the reference arm, over seeds and over patients."""
+    benchmark = found.benchmark
+    section = Section(f"Against {benchmark.reference}")
+    section.text += [
+        "Differences of Dice on the same seeds, and of the mean Dice under the learning curve, with every per cent of "
+        "annotated slices counting the same or every doubling. Over seeds: Student's paired t test, two-sided. p is "
+        "corrected by Holm's procedure for the rivals of a cohort at a budget; intervals are not. Arms with fewer than "
+        "three common seeds, and those that equal the reference in every seed, have no p.",
+        "Over patients: Wilcoxon's signed-rank test on each patient's mean over seeds. With few patients it cannot "
+        "give a small p: at best 0.063 for five, 0.031 for six, before correction.",
+    ]
+    for cohort in benchmark.cohorts:
+        tests = _of(found.tests, cohort)
+        tests = tests[tests["family"] == "rivals"]
+        if tests.empty:
+            section.notes.append(f"{cohort}: nothing to compare with {benchmark.reference} yet.")
+            continue
+        arms = benchmark.rivals(cohort)
+        if (tests["measure"] != "dice").any():
+            name = f"forest_{cohort}"
+            picture = differences.forest(tests, ours=benchmark.ours, reference=benchmark.reference, name=name)
+            section.cards.append(Card(picture, cohort, ["n: common seeds. p: corrected. Hollow: too few seeds."]))
+            areas = tables.areas(_of(found.areas, cohort), tests, arms)
+            section.tables.append((f"{cohort}: mean Dice under the learning curve", areas))
+        section.tables.append((f"{cohort}: difference over seeds (p)", _differences(tests, arms)))
+        own = _of(found.patient_tests, cohort)
+        caption = f"{cohort}: difference over patients (p)"
+        section.folded.append((caption, _differences(own[own["family"] == "rivals"], arms, "patients")))
+    return section
+
+
+def _differences(tests: pd.DataFrame, arms: list[str], pairs: str = "seeds") -> Table:
+    at_budgets = tests[tests["measure"] == "dice"].rename(columns={"n": "seeds"})
+    return tables.by_budget(at_budgets, arms, tables.difference_cell, counted=pairs)
+
+
+def reaching(found: Findings) -> Section:
+    """Return how few slices each arm needs."""
+    benchmark = found.benchmark
+    section = Section("Slices to come within one point of all slices")
+    section.text.append(
+        "The fewest annotated slices at which the learning curve first comes within 0.01 of the Dice that all slices "
+        "give, by linear interpolation between neighbouring budgets; on the mean curve and on every seed's own. A seed "
+        "that never comes counts as infinitely many in the median, and leaves the mean ratio unknown."
+    )
+    for cohort in benchmark.cohorts:
+        reach = _of(found.reach, cohort)
+        if reach.empty:
+            section.notes.append(f"{cohort}: the arm {benchmark.ceiling} is not there, so no ceiling is known.")
+            continue
+        top = reach.iloc[0]
+        caption = f"{cohort}: to reach {finite(top['target'])}; all slices give {finite(top['ceiling'])}"
+        section.tables.append((caption, tables.reaching(reach, benchmark.arms(cohort), benchmark.reference)))
+    return section
+
+
+def by_patient(found: Findings) -> Section:
+    """Return every patient's Dice at one budget."""
+    benchmark = found.benchmark
+    section = Section("Patient by patient")
+    for cohort in benchmark.cohorts:
+        budget = found.focus(cohort)
+        rows = _of(found.patients, cohort)
+        dice = rows[rows["budget"] == budget].pivot_table(index="patient", columns="arm", values="dice")
+        dice = dice[[arm for arm in benchmark.rivals(cohort) if arm in dice.columns]].dropna()
+        if dice.empty:
+            section.notes.append(f"{cohort}: no budget has been evaluated yet.")
+            continue
+        styles = benchmark.panels(benchmark.rivals(cohort))[0]
+        picture = differences.patient_dots(dice, styles, name=f"patients_{cohort}")
+        lines = [f"at {budget:g} % of the slices; the patients that are hardest for the reference come first."]
+        section.cards.append(Card(picture, cohort, lines))
+    return section
+
+
+def ablations(found: Findings) -> Section:
+    """Return the arms that change settings, beside ours and the reference."""
+    benchmark = found.benchmark
+    section = Section("Ablations and switches")
+    for cohort in benchmark.cohorts:
+        arms = benchmark.ablations(cohort)
+        if not arms:
+            section.notes.append(f"{cohort}: no arm changes settings.")
+            continue
+        shown = [arm for arm in benchmark.arms(cohort) if arm in {benchmark.ours, benchmark.reference, *arms}]
+        section.cards.append(_curves(found, cohort, shown, "ablations"))
+        points, tests = _of(found.points, cohort), _of(found.tests, cohort)
+        section.tables.append((f"{cohort}: Dice", tables.by_budget(points, shown, tables.dice_cell)))
+        caption = f"{cohort}: difference from {benchmark.reference} over seeds (p)"
+        section.tables.append((caption, _differences(tests[tests["family"] == "ablations"], arms)))
+    return section
+
+
+def robustness(found: Findings, worse: pd.DataFrame, words: dict[str, str]) -> Section:
+    """Return Dice under worse inputs.
+
+    Args:
+        found: for the names of cohorts and arms.
+        worse: of :func:`VQBEGALLib.evidence.benchmark_findings.worse_inputs`.
+        words: what each condition does.
+    """
+    section = Section("Robustness")
+    if worse.empty:
+        section.notes.append("No network has been evaluated on degraded inputs.")
+        return section
+    section.text.append(
+        "Networks as they were trained, evaluated on worse inputs. Bars: standard deviation over seeds."
+    )
+    section.text += [f"{name}: {words[name]}." for name in sorted(set(worse["condition"])) if name in words]
+    for cohort in found.benchmark.cohorts:
+        points = _of(worse, cohort)
+        if points.empty:
+            section.notes.append(f"{cohort}: no network has been evaluated on degraded inputs.")
+            continue
+        titles = {name: _title(group) for name, group in points.groupby("condition")}
+        panels = found.benchmark.panels([arm for arm in found.benchmark.arms(cohort) if arm in set(points["arm"])])
+        for index, styles in enumerate(panels):
+            section.cards.append(Card(_robust(points, titles, styles, f"robustness_{cohort}_{index + 1}"), cohort))
+        section.tables.append((f"{cohort}: Dice", tables.conditions(points, found.benchmark.arms(cohort))))
+    return section
+
+
+def _robust(points: pd.DataFrame, titles: dict[str, str], styles: dict[str, Style], name: str) -> Picture:
+    return curves.robustness_curves(points, titles, styles, name=name)
+
+
+def _title(points: pd.DataFrame) -> str:
+    row = points.iloc[0]
+    return f"{row['condition']}, at {row['budget']:g} %\n{AUXILIARY_WORDS[row['auxiliary']]}"
+
+
+def spending(found: Findings, costs: pd.DataFrame) -> Section:
+    """Return what each arm takes in seconds (:func:`VQBEGALLib.benchmark.statistics.costs`)."""
+    section = Section("Cost")
+    section.text.append("Wall-clock time on the computers that the runs had, which may have shared their processors.")
+    for cohort in found.benchmark.cohorts:
+        arms = [*found.benchmark.arms(cohort), found.benchmark.ceiling]
+        section.tables.append((cohort, tables.spending(_of(costs, cohort), arms)))
+    return section
+
+
+def finished(found: Findings) -> Section:
+    """Return how far the runs have come."""
+    benchmark = found.benchmark
+    section = Section("Runs that these numbers rest on")
+    section.text.append("How many seeds have been trained and evaluated at each budget.")
+    for cohort in benchmark.cohorts:
+        arms = [*benchmark.arms(cohort), benchmark.ceiling]
+        section.tables.append((cohort, tables.finished_runs(_of(benchmark.rounds, cohort), arms)))
+    return section
