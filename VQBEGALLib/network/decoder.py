@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
 from VQBEGALLib.config import NetworkSettings
 from VQBEGALLib.network.blocks import ConvBlock
 from VQBEGALLib.network.encoder import stage_channels
+
+PRIOR = 0.05
+"""Probability of the organ that an untrained network gives to every pixel (Lin et al., 2017, section 4.1).
+
+From one half, where biases of zero begin, hundreds of steps go into learning that most pixels are background, and some
+trainings never leave that plateau.
+"""
 
 
 class Decoder(nn.Module):
@@ -30,6 +40,7 @@ class Decoder(nn.Module):
         )
         self.blocks = nn.ModuleList(ConvBlock(2 * fine, fine) for fine in channels[-2::-1])
         self.head = nn.Conv2d(channels[0], classes, 1)
+        nn.init.constant_(cast(Tensor, self.head.bias), math.log(PRIOR / (1 - PRIOR)))
 
     def forward(
         self,
