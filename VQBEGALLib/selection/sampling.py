@@ -48,7 +48,10 @@ def k_centre(features: Vectors, count: int, *, initial: Vectors, generator: np.r
     nearest = distances.nearest
     few = max(1, round(CANDIDATES * len(features)))
     chosen: list[int] = []
+    known = 0
     while len(chosen) < count:
+        distances.shrink(features[chosen[known:]])
+        nearest[chosen] = -np.inf
         known = len(chosen)
         chosen.append(_farthest(nearest, generator))
         # the farthest few; as long as the best of them beats all others' old distances, it is the best of all
@@ -62,8 +65,6 @@ def k_centre(features: Vectors, count: int, *, initial: Vectors, generator: np.r
             chosen.append(int(rows[place]))
             part.nearest[place] = -np.inf
             part.shrink(features[chosen[-1:]])
-        distances.shrink(features[chosen[known:]])
-        nearest[chosen] = -np.inf
     return np.array(chosen, np.int64)
 
 
