@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 
 from VQBEGALLib.config import ColdStart
 from VQBEGALLib.errors import InputError
@@ -60,3 +61,20 @@ def test_every_strategy_leaves_the_global_random_state_alone(make_context: Calla
     before = np.random.get_state()[1].tolist()  # noqa: NPY002
     strategy(name)(context)
     assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", names())
+def test_every_strategy_leaves_the_network_as_it_was(
+    make_context: Callable[..., Context], name: str, training: bool
+) -> None:
+    context = make_context(dropout=0.2)
+    assert context.model is not None
+    model = context.model.train(training)
+    before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    state = torch.get_rng_state()
+    strategy(name)(context)
+    assert all(torch.equal(tensor, before[key]) for key, tensor in model.state_dict().items())
+    assert all(part.training is training for part in model.modules())
+    assert all(weight.grad is None for weight in model.parameters())
+    assert torch.equal(torch.get_rng_state(), state)

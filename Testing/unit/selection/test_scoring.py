@@ -16,7 +16,7 @@ from VQBEGALLib.errors import CancelledError, InputError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.network import VQBEGAL
 from VQBEGALLib.selection import Context, scoring
-from VQBEGALLib.selection.scoring import foreground_fraction, modality_entropy, score_pairs
+from VQBEGALLib.selection.scoring import foreground_fraction, modality_entropy, pair_vectors, score_pairs
 from VQBEGALLib.slices import SlicePair
 
 Make = Callable[..., Context]
@@ -138,6 +138,27 @@ def test_the_network_is_in_evaluation_mode_while_it_is_measured(make_context: Ma
     assert modes == [(False, False)]
     assert model.training
     assert np.allclose(found, context.reader.read(context.pool).primary.mean(axis=(1, 2)), atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1, 4, 99])
+def test_vectors_come_in_the_order_of_the_pairs_whatever_the_batch(
+    make_context: Make, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(scoring, "BATCH", size)
+    context = make_context()
+    seen = []
+
+    def corner(model: VQBEGAL, x_c: torch.Tensor, x_m: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+        seen.append(len(x_c))
+        return torch.cat([x_c[:, 0, 0, :3], present[:, None].float()], dim=1).double()
+
+    pairs = [*context.pool[::-1], *alone(context.pool[:2])]
+    found = pair_vectors(context, pairs, corner, width=4)
+    images = context.reader.read(pairs)
+    assert found.dtype == np.float32
+    assert np.array_equal(found, np.column_stack([images.primary[:, 0, :3], images.present]).astype(np.float32))
+    assert max(seen) <= size
+    assert pair_vectors(context, [], corner, width=4).shape == (0, 4)
 
 
 def test_progress_counts_pairs(make_context: Make) -> None:
