@@ -1,6 +1,18 @@
 """Which slices to annotate next: one strategy a file, one interface, one registry."""
 
-from VQBEGALLib.selection import badge, cold_start, coreset, ct_only, max_entropy, mc_dropout, random, taal, vq_begal
+from VQBEGALLib.selection import (
+    badge,
+    cold_start,
+    coreset,
+    ct_only,
+    max_entropy,
+    mc_dropout,
+    mvaal,
+    random,
+    taal,
+    vq_begal,
+    wrappers,
+)
 from VQBEGALLib.selection.interface import Context, Pick, Selection, Strategy, names, strategy
 
 __all__ = [
@@ -14,9 +26,11 @@ __all__ = [
     "ct_only",
     "max_entropy",
     "mc_dropout",
+    "mvaal",
     "names",
     "random",
     "strategy",
     "taal",
     "vq_begal",
+    "wrappers",
 ]
