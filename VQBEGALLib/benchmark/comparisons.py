@@ -90,7 +90,7 @@ def paired_tests(
         "high",
         "p",
     ]
-    found = pd.DataFrame(rows, columns=columns)
+    found = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(["budget", *columns[5:]], float))
     family = found.groupby(["cohort", "measure", "budget"], dropna=False)["p"]
     return found.assign(p_holm=family.transform(holm) if len(found) else [])
 

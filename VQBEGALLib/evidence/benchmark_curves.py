@@ -30,6 +30,7 @@ def learning_curves(
     *,
     ceiling: str,
     reference: str,
+    title: str,
     name: str,
 ) -> Picture:
     """Draw Dice over the annotated share with bands of one standard deviation, and below the paired differences.
@@ -40,6 +41,7 @@ def learning_curves(
         panels: arms of each panel and their looks.
         ceiling: the arm that is drawn as a line across.
         reference: the arm that the differences are taken to.
+        title: heading.
         name: stem of the file.
     """
     with drawing():
@@ -61,6 +63,7 @@ def learning_curves(
             _budgets(lower, shown, width / len(panels) - 80)
             key.axis("off")
             key.legend(*upper.get_legend_handles_labels(), loc="upper center", ncols=2, handlelength=3.2)
+        figure.suptitle(title)
         grid[0, 0].set_ylabel("Dice")
         grid[1, 0].set_ylabel(f"Dice minus\n{shortened(reference)}")
         return finished(figure, name, "Line charts of Dice over the share of annotated slices, by arm.", vector=True)
@@ -130,7 +133,7 @@ def _budgets(axes: Axes, points: pd.DataFrame, width: float) -> None:
 
 
 def robustness_curves(
-    points: pd.DataFrame, panels: Mapping[str, str], styles: Mapping[str, Style], *, name: str
+    points: pd.DataFrame, panels: Mapping[str, str], styles: Mapping[str, Style], *, title: str, name: str
 ) -> Picture:
     """Draw Dice over the level of each condition, a panel a condition, with bars of one standard deviation over seeds.
 
@@ -138,14 +141,15 @@ def robustness_curves(
         points: rows of :func:`VQBEGALLib.benchmark.statistics.robustness`, one per condition, arm and level.
         panels: conditions and the titles of their panels.
         styles: looks of the arms.
+        title: heading.
         name: stem of the file.
     """
     with drawing():
         columns = min(COLUMNS, len(panels))
         rows = math.ceil(len(panels) / columns)
-        figure = new_figure(max(420, 327 * columns), 260 * rows + 60)
+        figure = new_figure(max(420, 327 * columns), 260 * rows + 80)
         grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
-        for axes, (condition, title) in zip(grid.flat, panels.items(), strict=False):
+        for axes, (condition, heading) in zip(grid.flat, panels.items(), strict=False):
             for arm, style in styles.items():
                 line = points[(points["condition"] == condition) & (points["arm"] == arm)].sort_values("level")
                 if len(line):
@@ -158,12 +162,13 @@ def robustness_curves(
                         ecolor=style.colour,
                         capsize=3,
                     )
-            axes.set_title(title, fontsize=10)
+            axes.set_title(heading, fontsize=10)
             axes.set_xlabel("level")
         for place, axes in enumerate(grid.flat):
             axes.set_visible(place < len(panels))
         for axes in grid[:, 0]:
             axes.set_ylabel("Dice")
+        figure.suptitle(title)
         handles = {
             label: line for axes in grid.flat for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
         }

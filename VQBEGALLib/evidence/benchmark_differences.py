@@ -23,25 +23,27 @@ PATIENTS = 60
 """Patients that the figure shows; the worst by the reference come first."""
 
 
-def forest(tests: pd.DataFrame, *, ours: str, reference: str, name: str) -> Picture:
+def forest(tests: pd.DataFrame, *, ours: str, reference: str, title: str, name: str) -> Picture:
     """Draw the differences of the areas under the learning curve from the reference's, with 95 % intervals.
 
     Args:
         tests: a cohort's rows of :func:`VQBEGALLib.benchmark.comparisons.paired_tests` over seeds.
         ours: the arm that is highlighted.
         reference: what zero stands for.
+        title: heading.
         name: stem of the file.
     """
     first = tests[tests["measure"] == "area_log2"].sort_values("difference")
     arms = list(first["arm"])
     with drawing():
-        figure = new_figure(980, 120 + 26 * len(arms))
+        figure = new_figure(980, 140 + 26 * len(arms))
         panels = figure.subplots(1, 2, sharey=True)
-        for axes, (measure, title) in zip(panels, TITLES.items(), strict=True):
+        for axes, (measure, heading) in zip(panels, TITLES.items(), strict=True):
             rows = tests[tests["measure"] == measure].set_index("arm").loc[arms]
             _intervals(axes, rows, ours)
-            axes.set_title(title)
+            axes.set_title(heading)
         panels[0].set_yticks(range(len(arms)), [shortened(arm) for arm in arms])
+        figure.suptitle(title)
         figure.supxlabel(f"mean Dice under the learning curve, minus that of {shortened(reference)}", fontsize=10)
         alt = "Differences of the area under the learning curve from the reference's, with 95 % intervals."
         return finished(figure, name, alt, vector=True)
@@ -66,19 +68,20 @@ def _intervals(axes: Axes, rows: pd.DataFrame, ours: str) -> None:
     axes.locator_params(axis="x", nbins=5)
 
 
-def patient_dots(dice: pd.DataFrame, styles: Mapping[str, Style], *, name: str) -> Picture:
+def patient_dots(dice: pd.DataFrame, styles: Mapping[str, Style], *, title: str, name: str) -> Picture:
     """Draw every patient's Dice, mean over seeds, at one budget: a row a patient, ours and the reference in front.
 
     Args:
         dice: one row a patient, one column an arm; ours and the reference are among ``styles``.
-        styles: looks of the arms that are told apart; the others become small grey dots.
+        styles: looks of the arms that are told apart; the others become small grey strokes.
+        title: heading.
         name: stem of the file.
     """
     front = [arm for arm in styles if arm in dice.columns and styles[arm].highlighted]
     behind = [arm for arm in dice.columns if arm not in front]
     ordered = dice.sort_values(front[-1] if front else dice.columns[0]).head(PATIENTS)[::-1]
     with drawing():
-        figure = new_figure(760, 130 + 20 * len(ordered))
+        figure = new_figure(760, 150 + 20 * len(ordered))
         axes = figure.add_subplot()
         places = np.arange(len(ordered))
         if len(front) == 2:
@@ -93,5 +96,6 @@ def patient_dots(dice: pd.DataFrame, styles: Mapping[str, Style], *, name: str) 
             axes.plot(ordered[arm], places, "|", color=GREY, markersize=8, alpha=0.7, label=label)
         axes.set_yticks(places, [shortened(str(patient)) for patient in ordered.index])
         axes.set(xlabel="Dice, mean over seeds", ylim=(-0.7, len(ordered) - 0.3))
+        figure.suptitle(title)
         figure.legend(loc="outside upper center", ncols=3)
         return finished(figure, name, "Dots of every patient's Dice, by arm.", vector=True)

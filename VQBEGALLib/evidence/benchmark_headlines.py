@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from VQBEGALLib.benchmark.comparisons import LEAST
 from VQBEGALLib.evidence.benchmark_findings import Findings
 from VQBEGALLib.evidence.numerals import finite, p_value, signed
 
@@ -23,8 +24,8 @@ def headline(found: Findings, cohort: str) -> list[str]:
             interval = f" (95 % interval {signed(test['low'])} to {signed(test['high'])}, p {p_value(test['p_holm'])})"
         said.append(
             f"{cohort}: over the learning curve from {found.budgets[cohort][0]:g} to {found.budgets[cohort][-1]:g} % "
-            f"of the slices the mean Dice of {ours} minus that of {reference} is {signed(test['difference'])}{interval}, "
-            f"on {int(test['n'])} seeds: {_verdict(test)}."
+            f"of the slices, every doubling counting the same, the mean Dice of {ours} minus that of {reference} is "
+            f"{signed(test['difference'])}{interval}, on {int(test['n'])} seeds: {_verdict(test)}."
         )
     need, base = (_row(found.reach, cohort, arm) for arm in (ours, reference))
     if need is not None and base is not None:
@@ -32,7 +33,7 @@ def headline(found: Findings, cohort: str) -> list[str]:
             f"{cohort}: to come within one point of the Dice that all slices give ({finite(need['ceiling'])}), {ours} "
             f"{_needs(need)}; {reference} {_needs(base)}.{_ratio(need)}"
         )
-    elif need is None:
+    elif benchmark.ceiling not in set(found.points.loc[found.points["cohort"] == cohort, "arm"]):
         said.append(f"{cohort}: the arm with all slices ({benchmark.ceiling}) is not there, so no ceiling is known.")
     return said
 
@@ -46,7 +47,7 @@ def _row(table: pd.DataFrame, cohort: str, arm: str, **where: str) -> pd.Series 
 
 def _verdict(test: pd.Series) -> str:
     if test["p_holm"] != test["p_holm"]:
-        return "too few seeds for a test"
+        return "too few seeds for a test" if test["n"] < LEAST else "the same difference in every seed, no test"
     if test["p_holm"] >= CERTAIN:
         return "no difference shown"
     return "ahead" if test["difference"] > 0 else "behind"

@@ -7,10 +7,9 @@ import pandas as pd
 from VQBEGALLib.evidence import benchmark_curves as curves
 from VQBEGALLib.evidence import benchmark_differences as differences
 from VQBEGALLib.evidence import benchmark_tables as tables
-from VQBEGALLib.evidence.benchmark_data import AUXILIARY_WORDS, Style
+from VQBEGALLib.evidence.benchmark_data import AUXILIARY_WORDS
 from VQBEGALLib.evidence.benchmark_findings import Findings
 from VQBEGALLib.evidence.numerals import finite
-from VQBEGALLib.evidence.plotting import Picture
 from VQBEGALLib.evidence.section import Card, Section
 from VQBEGALLib.evidence.tables import Table
 
@@ -27,16 +26,24 @@ def learning(found: Findings, others: list[Findings]) -> Section:
     for cohort in benchmark.cohorts:
         points = _of(found.points, cohort)
         section.cards.append(_curves(found, cohort, benchmark.rivals(cohort), "learning"))
-        arms = [*benchmark.rivals(cohort), benchmark.ceiling]
-        section.tables.append((f"{cohort}: Dice", tables.by_budget(points, arms, tables.dice_cell)))
-        section.folded.append(
-            (f"{cohort}: Dice of the median patient", tables.by_budget(points, arms, tables.median_cell))
-        )
-        section.folded.append((f"{cohort}: HD95, mm", tables.by_budget(points, arms, tables.distance_cell)))
+        arms, top = benchmark.rivals(cohort), benchmark.ceiling
+        caption = f"{cohort}: Dice{_ceiling(points, top)}"
+        section.tables.append((caption, tables.by_budget(points, arms, tables.dice_cell)))
+        for words, cell in (("Dice of the median patient", tables.median_cell), ("HD95, mm", tables.distance_cell)):
+            section.folded.append((f"{cohort}: {words}", tables.by_budget(points, [*arms, top], cell)))
         for other in others:
-            caption = f"{cohort}: Dice {AUXILIARY_WORDS[other.auxiliary]}"
-            section.folded.append((caption, tables.by_budget(_of(other.points, cohort), arms, tables.dice_cell)))
+            shown = tables.by_budget(_of(other.points, cohort), [*arms, top], tables.dice_cell)
+            section.folded.append((f"{cohort}: Dice {AUXILIARY_WORDS[other.auxiliary]}", shown))
     return section
+
+
+def _ceiling(points: pd.DataFrame, arm: str) -> str:
+    """Return in words what all slices give; nothing where that is not known."""
+    top = points[points["arm"] == arm]
+    if top.empty:
+        return ""
+    row = top.iloc[-1]
+    return f"; all slices give {tables.spread(row['dice'], row['dice_sd'])} ({int(row['seeds'])} seeds)"
 
 
 def _of(table: pd.DataFrame, cohort: str) -> pd.DataFrame:
@@ -51,6 +58,7 @@ def _curves(found: Findings, cohort: str, arms: list[str], name: str) -> Card:
         benchmark.panels(arms),
         ceiling=benchmark.ceiling,
         reference=benchmark.reference,
+        title=cohort,
         name=f"{name}_{cohort}",
     )
     return Card(picture, cohort)
@@ -76,8 +84,9 @@ def against_reference(found: Findings) -> Section:
             continue
         arms = benchmark.rivals(cohort)
         if (tests["measure"] != "dice").any():
-            name = f"forest_{cohort}"
-            picture = differences.forest(tests, ours=benchmark.ours, reference=benchmark.reference, name=name)
+            picture = differences.forest(
+                tests, ours=benchmark.ours, reference=benchmark.reference, title=cohort, name=f"forest_{cohort}"
+            )
             section.cards.append(Card(picture, cohort, ["n: common seeds. p: corrected. Hollow: too few seeds."]))
             areas = tables.areas(_of(found.areas, cohort), tests, arms)
             section.tables.append((f"{cohort}: mean Dice under the learning curve", areas))
@@ -108,8 +117,11 @@ def reaching(found: Findings) -> Section:
             section.notes.append(f"{cohort}: the arm {benchmark.ceiling} is not there, so no ceiling is known.")
             continue
         top = reach.iloc[0]
-        caption = f"{cohort}: to reach {finite(top['target'])}; all slices give {finite(top['ceiling'])}"
-        section.tables.append((caption, tables.reaching(reach, benchmark.arms(cohort), benchmark.reference)))
+        caption = (
+            f"{cohort}: to reach {finite(top['target'])}, where all slices give {finite(top['ceiling'])}; "
+            f"ratios to the slices of {benchmark.reference}"
+        )
+        section.tables.append((caption, tables.reaching(reach, benchmark.arms(cohort))))
     return section
 
 
@@ -126,8 +138,9 @@ def by_patient(found: Findings) -> Section:
             section.notes.append(f"{cohort}: no budget has been evaluated yet.")
             continue
         styles = benchmark.panels(benchmark.rivals(cohort))[0]
-        picture = differences.patient_dots(dice, styles, name=f"patients_{cohort}")
-        lines = [f"at {budget:g} % of the slices; the patients that are hardest for the reference come first."]
+        title = f"{cohort}, {budget:g} % of the slices"
+        picture = differences.patient_dots(dice, styles, title=title, name=f"patients_{cohort}")
+        lines = [f"at {budget:g} % of the slices. The patients that are hardest for the reference come first."]
         section.cards.append(Card(picture, cohort, lines))
     return section
 
@@ -174,13 +187,11 @@ def robustness(found: Findings, worse: pd.DataFrame, words: dict[str, str]) -> S
         titles = {name: _title(group) for name, group in points.groupby("condition")}
         panels = found.benchmark.panels([arm for arm in found.benchmark.arms(cohort) if arm in set(points["arm"])])
         for index, styles in enumerate(panels):
-            section.cards.append(Card(_robust(points, titles, styles, f"robustness_{cohort}_{index + 1}"), cohort))
+            name = f"robustness_{cohort}_{index + 1}"
+            picture = curves.robustness_curves(points, titles, styles, title=cohort, name=name)
+            section.cards.append(Card(picture, cohort))
         section.tables.append((f"{cohort}: Dice", tables.conditions(points, found.benchmark.arms(cohort))))
     return section
-
-
-def _robust(points: pd.DataFrame, titles: dict[str, str], styles: dict[str, Style], name: str) -> Picture:
-    return curves.robustness_curves(points, titles, styles, name=name)
 
 
 def _title(points: pd.DataFrame) -> str:

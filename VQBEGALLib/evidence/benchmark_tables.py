@@ -35,6 +35,7 @@ def by_budget(
         cell: the text of one row.
         counted: what the column of counts is called.
     """
+    points = points[points["arm"].isin(arms)]
     budgets = sorted(points["budget"].unique())
     rows = []
     for arm in arms:
@@ -108,7 +109,7 @@ def _interval(low: float, high: float, text: Callable[[object], str]) -> str:
     return f"{text(low)} to {text(high)}" if low == low and high == high else NOTHING
 
 
-def reaching(found: pd.DataFrame, arms: Sequence[str], reference: str) -> Table:
+def reaching(found: pd.DataFrame, arms: Sequence[str]) -> Table:
     """Return the slices that each arm needs (see :func:`VQBEGALLib.benchmark.comparisons.slices_to_reach`)."""
     lines = {row["arm"]: row for row in found.to_dict("records")}
     rows = [
@@ -127,8 +128,7 @@ def reaching(found: pd.DataFrame, arms: Sequence[str], reference: str) -> Table:
         if arm in arms
     ]
     rows.sort(key=lambda row: arms.index(row[0]))
-    ratio = f"ratio to {reference}"
-    columns = ["arm", "slices", "% of the pool", ratio, "reach it", "median slices", ratio, "95 % interval", "p"]
+    columns = ["arm", "slices", "% of the pool", "ratio", "reach it", "median slices", "ratio", "95 % interval", "p"]
     return Table(columns, rows, groups=[("", 1), ("curve of the mean", 3), ("seed by seed", 5)])
 
 
