@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from VQBEGALLib.benchmark.plan import Cohort, Plan, Run
+from VQBEGALLib.config import Config
 from VQBEGALLib.errors import InputError, StudyError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.rounds import Material
@@ -22,6 +23,11 @@ CANCEL = "cancel"
 """A file whose existence asks every task to stop after its step."""
 EVALUATIONS = "benchmark.json"
 """What a round of a run cost and reached; beside its ``round.json``."""
+
+
+RUNS = "runs"
+SEEDS = "seeds"
+"""First rounds, each shared by all runs that it is the same for."""
 
 
 class ResultsFolder:
@@ -39,9 +45,9 @@ class ResultsFolder:
         """The file that asks tasks to stop."""
         return self.path / CANCEL
 
-    def run(self, run: Run) -> Path:
+    def run(self, run: Run, part: str = RUNS) -> Path:
         """Return where a run's study lies."""
-        return self.path / "runs" / run.name
+        return self.path / part / run.name
 
     def base(self, cohort: Cohort) -> Path:
         """Return where a cohort's prepared study lies."""
@@ -59,9 +65,9 @@ class ResultsFolder:
         self.cancel_file.unlink(missing_ok=True)
         write_bytes(self.path / PLAN, plan.text.encode())
 
-    def finished_rounds(self, run: Run) -> int:
+    def finished_rounds(self, run: Run, part: str = RUNS) -> int:
         """Return how many rounds of a run are trained and evaluated."""
-        return len(list((self.run(run) / "rounds").glob(f"*/{EVALUATIONS}")))
+        return len(list((self.run(run, part) / "rounds").glob(f"*/{EVALUATIONS}")))
 
     def prepare(self, plan: Plan, cohort: Cohort, reporter: Reporter) -> Path:
         """Make a cohort's prepared study, whose images and slices all its runs share.
@@ -100,31 +106,42 @@ class ResultsFolder:
             shutil.rmtree(temporary, ignore_errors=True)
         return folder
 
-    def start(self, plan: Plan, run: Run) -> Study:
-        """Return a run's study: a copy of the cohort's, whose images and slices are the same files."""
-        folder = self.run(run)
+    def start(self, plan: Plan, run: Run, part: str = RUNS) -> Study:
+        """Return a run's study: a copy of the cohort's, or of the first round that it shares where that is done.
+
+        Raises:
+            StudyError: it was begun with other settings than the plan gives now.
+        """
+        folder, config = self.run(run, part), plan.config(run)
         if not folder.exists():
-            make_folder(folder.parent)
+            source = self.base(run.cohort)
+            first = plan.seed_round(run)
+            if part == RUNS and first is not None and self.finished_rounds(first, SEEDS):
+                source = self.run(first, SEEDS)
             temporary = temporary_sibling(folder)
+            make_folder(folder.parent)
             try:
-                clone(self.base(run.cohort), temporary)
-                Study.open(temporary).configure(plan.changes(run))
+                clone(source, temporary)
+                Study.open(temporary).configure(_every_setting(config))
                 temporary.replace(folder)
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
         study = Study.open(folder)
-        expected = plan.config(run)
-        if (study.config.slices, study.config.network, study.config.training, study.config.seed) != (
-            expected.slices,
-            expected.network,
-            expected.training,
-            expected.seed,
-        ):
-            raise StudyError(
-                f"{run.name} was begun with other settings than the plan gives now.",
-                "Give the arm another name, or remove its folder from runs.",
-            )
+        for name in ("seed", "slices", "network", "training"):
+            if getattr(study.config, name) != getattr(config, name):
+                raise StudyError(
+                    f"{run.name} was begun with other settings of {name} than the plan gives now.",
+                    f"Give the arm another name, or remove {folder}.",
+                )
         return study
+
+
+def _every_setting(config: Config) -> dict[str, object]:
+    """Return a configuration as changes by name."""
+    found: dict[str, object] = {}
+    for name, value in config.to_json().items():
+        found |= {f"{name}.{key}": each for key, each in value.items()} if isinstance(value, dict) else {name: value}
+    return found
 
 
 def clone(source: Path, target: Path) -> None:

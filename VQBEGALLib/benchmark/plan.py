@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -136,13 +137,24 @@ class Plan:
         """Return the settings of a cohort's prepared study."""
         return preset(self.preset, {**self.settings, **cohort.settings})
 
-    def changes(self, run: Run) -> dict[str, object]:
-        """Return what a run changes of its cohort's settings; its rounds stop at the budgets alone."""
-        return {**run.arm.settings, "seed": run.seed, "plateau_rounds": 0}
+    def seed_round(self, run: Run) -> Run | None:
+        """Return the run that does a run's first round, which all runs of equal network, training and seed share.
+
+        The first round is the same for all of them, whatever their strategy: ``cold_start`` picks it. None for a
+        run whose first round is evaluated under other conditions than theirs.
+        """
+        arm, first = run.arm, run.arm.budgets[0]
+        if self.robustness.applies(arm, first):
+            return None
+        config = self.config(run)
+        shared = [config.organ, config.slices, config.network, config.training, config.inference]
+        text = repr([*shared, config.rounds.cold_start, first, arm.boundary_noise])
+        digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+        return Run(run.cohort, replace(arm, name=digest, budgets=(first,)), run.seed)
 
     def config(self, run: Run) -> Config:
-        """Return the settings of a run."""
-        return self.base(run.cohort).replace(self.changes(run))
+        """Return the settings of a run; its rounds stop at the budgets alone."""
+        return self.base(run.cohort).replace({**run.arm.settings, "seed": run.seed, "plateau_rounds": 0})
 
 
 def read_plan(path: Path) -> Plan:

@@ -14,7 +14,7 @@ import torch
 
 from VQBEGALLib.benchmark.collect import collect
 from VQBEGALLib.benchmark.environment import write_environment
-from VQBEGALLib.benchmark.folder import ResultsFolder
+from VQBEGALLib.benchmark.folder import RUNS, SEEDS, ResultsFolder
 from VQBEGALLib.benchmark.plan import Plan, Run, parse_plan
 from VQBEGALLib.benchmark.task import run_task
 from VQBEGALLib.errors import CancelledError, InputError, StudyError, VQBEGALError
@@ -151,23 +151,21 @@ class _Tasks:
         """Do the runs, in their order as far as there are workers; return what went wrong."""
         rounds: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._client.subscribe_topic(TOPIC, lambda event: rounds.put(event[1]))
-        futures = {
-            self._client.submit(
-                _task, *self._arguments, run.name, key=run.name, resources=self._resources, priority=-rank
-            ): run
-            for rank, run in enumerate(runs)
-        }
+        futures = self._submitted(runs)
         everything = self._plan.runs()
         total = sum(len(run.arm.budgets) for run in everything)
-        done = sum(map(self._results.finished_rounds, everything))
+        done = self._done(everything)
         try:
             with reporter.stage("benchmark", total, unit="round", done=done) as stage:
 
                 def told() -> None:
+                    nonlocal done
+                    before, done = done, self._done(everything)
                     while not rounds.empty():
                         event = rounds.get()
-                        stage.advance(1, dice=event["dice"])
                         reporter.message(f"{event['run']}: {event['budget']:g} %, Dice {event['dice']:.3f}.")
+                    if done > before:
+                        stage.advance(done - before)
 
                 return self._follow(futures, told, reporter)
         except CancelledError:
@@ -175,6 +173,32 @@ class _Tasks:
             with suppress(TimeoutError):
                 distributed.wait(list(futures), timeout=WAIT)
             raise
+
+    def _done(self, runs: list[Run]) -> int:
+        return sum(map(self._results.finished_rounds, runs))
+
+    def _submitted(self, runs: list[Run]) -> dict[distributed.Future, Run]:
+        """Give every run to the cluster, each after the first round that it shares with others."""
+        firsts: dict[str, distributed.Future] = {}
+        futures = {}
+        for rank, run in enumerate(runs):
+            shared = None if self._results.finished_rounds(run) else self._plan.seed_round(run)
+            if shared is not None and shared.name not in firsts:
+                firsts[shared.name] = self._submit(run, SEEDS, rank, None)
+            futures[self._submit(run, RUNS, rank, firsts[shared.name] if shared else None)] = run
+        return futures
+
+    def _submit(self, run: Run, part: str, rank: int, after: distributed.Future | None) -> distributed.Future:
+        return self._client.submit(
+            _task,
+            *self._arguments,
+            run.name,
+            part,
+            after,
+            key=f"{part}/{run.name}",
+            resources=self._resources,
+            priority=-rank,
+        )
 
     def _follow(
         self, futures: dict[distributed.Future, Run], told: Callable[[], None], reporter: Reporter
@@ -196,20 +220,23 @@ class _Tasks:
         return failures
 
 
-def _task(text: str, path: str, threads: int, kind: str, name: str) -> None:
-    """Do one run on a worker."""
+def _task(text: str, path: str, threads: int, kind: str, name: str, part: str, after: None) -> None:
+    """Do one run on a worker, or the first round that it shares; ``after`` is the task that comes before it."""
     worker = distributed.get_worker()
     results = ResultsFolder(Path(path))
     plan = parse_plan(text, Path())
     run = next(each for each in plan.runs() if each.name == name)
+    first = plan.seed_round(run)
     torch.set_num_threads(threads)
 
     def listen(event: Event) -> None:
-        if event["event"] == "budget":
+        if event["event"] == "budget" and part == RUNS:
             worker.log_event(TOPIC, event)
 
     reporter = Reporter(listen, cancel_file=results.cancel_file)
-    run_task(results, plan, run, device=_device(kind, worker.name), reporter=reporter)
+    if part == SEEDS and first is not None:
+        run = first
+    run_task(results, plan, run, part, device=_device(kind, worker.name), reporter=reporter)
 
 
 def _device(kind: str, name: Any) -> torch.device:

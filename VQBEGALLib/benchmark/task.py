@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from VQBEGALLib.benchmark.conditions import evaluate_under, find_condition
-from VQBEGALLib.benchmark.folder import EVALUATIONS, ResultsFolder
+from VQBEGALLib.benchmark.folder import EVALUATIONS, RUNS, ResultsFolder
 from VQBEGALLib.benchmark.plan import Plan, Run
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.rounds import Material, Oracle, load_round, select, train_round
@@ -18,7 +18,9 @@ from VQBEGALLib.study import Study
 from VQBEGALLib.study.records import Round
 
 
-def run_task(results: ResultsFolder, plan: Plan, run: Run, *, device: torch.device, reporter: Reporter) -> None:
+def run_task(
+    results: ResultsFolder, plan: Plan, run: Run, part: str = RUNS, *, device: torch.device, reporter: Reporter
+) -> None:
     """Bring a run to its last budget; rounds that are finished stay as they are.
 
     A killed task is called again: it loses what its round had done since the last checkpoint of the training.
@@ -27,6 +29,7 @@ def run_task(results: ResultsFolder, plan: Plan, run: Run, *, device: torch.devi
         results: folder with the cohort's prepared study.
         plan: the comparison.
         run: which run.
+        part: of the folder where its study lies.
         device: where to compute.
         reporter: receives an event of kind ``budget`` after each round.
 
@@ -34,7 +37,7 @@ def run_task(results: ResultsFolder, plan: Plan, run: Run, *, device: torch.devi
         VQBEGALError: see :func:`VQBEGALLib.rounds.select`, ``train_round`` and ``evaluate``.
         CancelledError: a person asked to stop; what is finished stays.
     """
-    study = results.start(plan, run)
+    study = results.start(plan, run, part)
     with study.writing(f"run {run.name}"):
         for index, budget in enumerate(run.arm.budgets):
             if not (study.round_folder(index) / EVALUATIONS).exists():
@@ -95,7 +98,7 @@ def _evaluations(
         for name, levels in plan.robustness.conditions.items():
             if not find_condition(name).applies(material, "test", "any"):
                 continue  # of an arm or cohort without auxiliary images
-            for level in (0.0, *levels):
+            for level in sorted({0.0, *levels}):
                 scores = evaluate_under(
                     material, model, study.config, "test", name, level, device=device, reporter=reporter
                 )

@@ -5,14 +5,11 @@ from __future__ import annotations
 from itertools import chain, zip_longest
 
 import numpy as np
-import numpy.typing as npt
 
+from VQBEGALLib.selection.coverage import Order, spread_ends
 from VQBEGALLib.selection.interface import Context, Pick, Scores, Selection, register
 from VQBEGALLib.selection.scoring import modality_entropy
 from VQBEGALLib.training import Role
-
-Order = npt.NDArray[np.int64]
-"""Indices into the pool, most wanted first."""
 
 
 @register("vq_begal", takes="ends")
@@ -20,10 +17,13 @@ def vq_begal(context: Context) -> Selection:
     """Pick the n pairs of largest and the n of smallest entropy; the former train the decoder, the latter the encoders.
 
     An odd budget gives S_high the odd one. The two halves alternate in the order of picks, so that a round that
-    is annotated in part still has both.
+    is annotated in part still has both. With the setting ``coverage`` above 1 each half is spread over more
+    candidates than it takes, see :func:`VQBEGALLib.selection.coverage.spread_ends`; 1 is the paper's.
     """
     scores = modality_entropy(context)
     order = ascending(scores, context.generator)
+    if context.config.rounds.coverage > 1:
+        return both_ends(context, scores, *spread_ends(context, order))
     return both_ends(context, scores, order[::-1], order)
 
 

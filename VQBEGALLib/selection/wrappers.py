@@ -11,8 +11,9 @@ from typing import cast
 
 import numpy as np
 
+from VQBEGALLib.selection.coverage import Order
 from VQBEGALLib.selection.interface import Context, Scores, Selection, Strategy, Takes, register_wrapper
-from VQBEGALLib.selection.vq_begal import Order, ascending, both_ends, in_order
+from VQBEGALLib.selection.vq_begal import ascending, both_ends, in_order
 
 SHARPNESS = 1.0
 """β of ``+power``: 0 draws uniformly, infinity takes the best."""

@@ -21,7 +21,7 @@ def scored(bare: Bare, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Selecti
 
     def run(scores: list[float], budget: int, *, name: str = "vq_begal", seed: int = 0, **changes: object) -> Selection:
         monkeypatch.setattr(vq_begal, "modality_entropy", lambda context: np.array(scores, dtype=np.float64))
-        context = bare(len(scores), budget, seed=seed, config=preset("small", changes))
+        context = bare(len(scores), budget, seed=seed, config=preset("small", {"coverage": 1, **changes}))
         return strategy(name)(context)
 
     return run
