@@ -14,10 +14,10 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from VQBEGALLib.cli.parser import build_parser
-from VQBEGALLib.cli.terminal import JsonOutput, Output, Result, TextOutput
+from VQBEGALLib.cli.terminal import JsonOutput, Output, TextOutput
+from VQBEGALLib.cli.together import Command, prepared, several, shared
 from VQBEGALLib.errors import (
     CancelledError,
     MissingDependencyError,
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(encoding="utf-8")
     output: Output = JsonOutput(sys.stdout) if options.events == "json" else TextOutput(sys.stdout, sys.stderr)
     try:
-        return _run(options, output)
+        return _run(options, prepared(options, output))
     except BrokenPipeError:  # whoever read the output has gone, as `head` does: nobody is left to tell
         _write_to_nobody()
         return CancelledError.exit_code
@@ -47,7 +47,7 @@ def _run(options: argparse.Namespace, output: Output) -> int:
     reporter = Reporter(output.listen, cancel_file=options.cancel_file, owner=options.owner)
     try:
         reporter.check_cancelled()
-        result: Result = _command(options)(options, reporter)
+        result = _command(options)(options, reporter)
         output.result(result)
         return result.code
     except BrokenPipeError:
@@ -103,7 +103,7 @@ def as_told(error: Exception) -> VQBEGALError:
     )
 
 
-def _command(options: argparse.Namespace) -> Any:
+def _command(options: argparse.Namespace) -> Command:
     if "device" in options:
         try:
             importlib.import_module("torch")
@@ -113,7 +113,8 @@ def _command(options: argparse.Namespace) -> Any:
                 "Run: python -m pip install torch",
             ) from error
     module = importlib.import_module(f"VQBEGALLib.cli.{options.module}")
-    return getattr(module, options.command)
+    command: Command = getattr(module, options.command)
+    return shared(command) if several() else command
 
 
 def _let_streams_write_any_name() -> None:

@@ -32,6 +32,21 @@ class Encoding:
         return Encoding(tuple(skip[rows] for skip in self.skips), self.features[rows])
 
 
+class InstanceNorm(nn.InstanceNorm2d):
+    """Instance norm without parameters, also for a single sample.
+
+    Of a single sample whose gradient comes back channels last, torch's own returns a wrong gradient on a CPU (seen with
+    2.13). Group norm with a group a channel is the same function.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise each channel of each sample, (B, C, H, W)."""
+        if len(x) == 1:
+            return functional.group_norm(x, x.shape[1], eps=self.eps)
+        y: Tensor = super().forward(x)
+        return y
+
+
 class Projection(nn.Sequential):
     """1 × 1 convolution to the codebook's dimension and instance norm without parameters.
 
@@ -39,7 +54,7 @@ class Projection(nn.Sequential):
     """
 
     def __init__(self, channels: int, code_dim: int) -> None:
-        super().__init__(nn.Conv2d(channels, code_dim, 1, bias=False), nn.InstanceNorm2d(code_dim))
+        super().__init__(nn.Conv2d(channels, code_dim, 1, bias=False), InstanceNorm(code_dim))
 
 
 class Encoder(nn.Module):

@@ -13,6 +13,7 @@ from VQBEGALLib.network.decoder import Decoder
 from VQBEGALLib.network.discriminator import Discriminator
 from VQBEGALLib.network.encoder import Encoding, build_encoders, unit
 from VQBEGALLib.network.quantizer import CosineCodebook, Quantized
+from VQBEGALLib.network.share import ALONE, Share
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,13 @@ class VQBEGAL(nn.Module):
         self.decoder = Decoder(settings)
 
     def encode_pairs(
-        self, x_c: Tensor, x_m: Tensor, *, learn: Tensor | None = None, generator: torch.Generator | None = None
+        self,
+        x_c: Tensor,
+        x_m: Tensor,
+        *,
+        learn: Tensor | None = None,
+        generator: torch.Generator | None = None,
+        share: Share = ALONE,
     ) -> PairEncoding:
         """Encode and quantise pairs (eqs. 1-3); both modalities go through the codebook in one call.
 
@@ -62,20 +69,26 @@ class VQBEGAL(nn.Module):
             learn: slices that shape the codebook and its losses, primaries then auxiliaries, (2 B,); None in
                 scoring and inference.
             generator: needed with ``learn``.
+            share: what other processes hold of the batch.
         """
         primary, auxiliary = self.encoder_c(x_c), self.encoder_m(x_m)
         features = torch.cat([primary.features, auxiliary.features])  # (2 B, d, h, w)
-        quantized = self.quantize(features, learn=learn, generator=generator)
+        quantized = self.quantize(features, learn=learn, generator=generator, share=share)
         z_c, z_m = torch.split(quantized.z, len(x_c))
         codes = quantized.codes if self.codebook is not None else None
         return PairEncoding(primary, auxiliary, z_c, z_m, codes, quantized.vq, quantized.commit)
 
     def quantize(
-        self, features: Tensor, *, learn: Tensor | None = None, generator: torch.Generator | None = None
+        self,
+        features: Tensor,
+        *,
+        learn: Tensor | None = None,
+        generator: torch.Generator | None = None,
+        share: Share = ALONE,
     ) -> Quantized:
         """Return codebook entries for features, or the features' own directions where there is no codebook."""
         if self.codebook is not None:
-            quantized: Quantized = self.codebook(features, learn=learn, generator=generator)
+            quantized: Quantized = self.codebook(features, learn=learn, generator=generator, share=share)
             return quantized
         zero = features.new_zeros(())
         empty = torch.empty(0, dtype=torch.long, device=features.device)

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from VQBEGALLib.config import NetworkSettings
 from VQBEGALLib.network.encoder import unit
+from VQBEGALLib.network.share import ALONE, Rows, Share
 
 KMEANS_ITERATIONS = 10
 
@@ -64,74 +65,86 @@ class CosineCodebook(nn.Module):
         self.register_buffer("initialised", torch.zeros((), dtype=torch.bool))
 
     def forward(
-        self, features: Tensor, *, learn: Tensor | None = None, generator: torch.Generator | None = None
+        self,
+        features: Tensor,
+        *,
+        learn: Tensor | None = None,
+        generator: torch.Generator | None = None,
+        share: Share = ALONE,
     ) -> Quantized:
         """Quantise feature maps of both modalities in one call.
 
         Args:
             features: F_c and F_m, concatenated along the batch, (B, d, h, w).
             learn: which samples shape losses and codebook, (B,); None changes nothing and gives zero losses.
-            generator: source of the draws of initialisation and revival; needed where samples learn.
+            generator: source of the draws of initialisation and revival; needed where samples learn, and in the
+                same state in all processes.
+            share: what other processes hold of the batch; losses and codebook are those of the whole batch.
         """
         batch, dim, height, width = features.shape
         directions = unit(features.permute(0, 2, 3, 1).reshape(-1, dim))  # (N, d), N = B h w
         chosen = None if learn is None or bool(learn.all()) else learn.repeat_interleave(height * width)  # (N,)
-        learning = learn is not None and bool(learn.any())
-        source = generator if learning and self.training else None  # in evaluation nothing moves
-        if source is not None and not bool(self.initialised):
-            self._initialise(_rows(directions.detach(), chosen), source)
+        rows, mine = None, directions
+        if learn is not None and share.any(learn):
+            mine = _rows(directions, chosen)
+            rows = share.rows(mine.detach(), learn, height * width)
+        source = generator if rows is not None and self.training else None  # in evaluation nothing moves
+        if rows is not None and source is not None and not bool(self.initialised):
+            self._initialise(rows, source)
         # the clone keeps what backward needs when revival writes to the entries after this
         entries = functional.normalize(self.entries.clone(), dim=1) if self.by_gradient else self.entries
         codes = nearest(directions.detach(), entries.detach())  # (N,)
         picked = functional.embedding(codes, entries)  # (N, d)
         vq = commit = directions.new_zeros(())
-        if learning:
-            mine, theirs = _rows(directions, chosen), _rows(picked, chosen)
-            commit = (mine - theirs.detach()).square().sum(dim=1).mean()
-            # the same value; with ema nothing is left that its gradient could move
-            vq = (mine.detach() - theirs).square().sum(dim=1).mean() if self.by_gradient else commit.detach()
+        if rows is not None:
+            theirs = _rows(picked, chosen)
+            commit = share.mean((mine - theirs.detach()).square().sum(dim=1).mean(), len(mine))
+            vq = commit.detach()  # the same value; with ema nothing is left that its gradient could move
+            if self.by_gradient:
+                vq = share.mean((mine.detach() - theirs).square().sum(dim=1).mean(), len(mine))
             if source is not None:
-                self._follow(mine.detach(), _rows(codes, chosen), source)
+                self._follow(rows, _rows(codes, chosen), source)
         z = directions + (picked - directions).detach()  # straight-through
         z = z.reshape(batch, height, width, dim).permute(0, 3, 1, 2) * dim**0.5  # each channel near unit variance
         return Quantized(z, codes.reshape(batch, height, width), vq, commit)
 
     @torch.no_grad()
-    def _initialise(self, directions: Tensor, generator: torch.Generator) -> None:
+    def _initialise(self, rows: Rows, generator: torch.Generator) -> None:
         """Spherical k-means over the first batch; too few positions are drawn more than once."""
         count = len(self.entries)
-        order = torch.randperm(len(directions), generator=generator)
-        order = order[torch.arange(count) % len(order)].to(directions.device)
-        centres = directions[order].clone()
+        order = torch.randperm(rows.total, generator=generator)
+        order = order[torch.arange(count) % len(order)].to(rows.mine.device)
+        centres = rows.take(order)
         for _ in range(KMEANS_ITERATIONS):
-            codes = nearest(directions, centres)
-            sums = torch.zeros_like(centres).index_add_(0, codes, directions)
-            used = torch.bincount(codes, minlength=count) > 0
+            codes = nearest(rows.mine, centres)
+            sums = rows.share.sum(torch.zeros_like(centres).index_add_(0, codes, rows.mine))
+            used = rows.share.sum(torch.bincount(codes, minlength=count)) > 0
             centres[used] = functional.normalize(sums[used], dim=1)
-        share = len(directions) / count
+        share = rows.total / count
         self.entries.copy_(centres)
         self.usage.fill_(share)
         self.sums.copy_(centres * share)
         self.initialised.fill_(True)
 
     @torch.no_grad()
-    def _follow(self, directions: Tensor, codes: Tensor, generator: torch.Generator) -> None:
+    def _follow(self, rows: Rows, codes: Tensor, generator: torch.Generator) -> None:
         """Average use and features of each entry, move entries (``ema``), replace dead ones."""
         count = len(self.entries)
-        counts = torch.bincount(codes, minlength=count).to(self.usage.dtype)
+        counts = rows.share.sum(torch.bincount(codes, minlength=count)).to(self.usage.dtype)
         self.usage.lerp_(counts, 1 - self.decay)
         if not self.by_gradient:
-            sums = torch.zeros_like(self.sums).index_add_(0, codes, directions)
+            sums = rows.share.sum(torch.zeros_like(self.sums).index_add_(0, codes, rows.mine))
             self.sums.lerp_(sums, 1 - self.decay)
             alive = self.sums.norm(dim=1, keepdim=True) > TINY  # an entry long out of use stays where it was
             self.entries.copy_(torch.where(alive, functional.normalize(self.sums, dim=1), self.entries))
-        share = len(directions) / count
+        share = rows.total / count
         dead = (self.usage < self.revive_after * share).nonzero().flatten()
         if len(dead):
-            rows = torch.randint(len(directions), (len(dead),), generator=generator).to(directions.device)
-            self.entries[dead] = directions[rows]
+            wanted = torch.randint(rows.total, (len(dead),), generator=generator).to(dead.device)
+            revived = rows.take(wanted)
+            self.entries[dead] = revived
             self.usage[dead] = share
-            self.sums[dead] = directions[rows] * share
+            self.sums[dead] = revived * share
 
 
 def nearest(directions: Tensor, entries: Tensor) -> Tensor:

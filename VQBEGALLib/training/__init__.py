@@ -1,7 +1,7 @@
 """Losses, routing and the training loop."""
 
 from VQBEGALLib.training.batches import Example
-from VQBEGALLib.training.loop import Trained, train
+from VQBEGALLib.training.round import Trained, train
 from VQBEGALLib.training.routing import Role
 
 __all__ = ["Example", "Role", "Trained", "train"]

@@ -68,9 +68,9 @@ class Augmentation:
         """Return the parameters on a device."""
         return Augmentation(*(value.to(device) for value in self._fields()))
 
-    def first(self, count: int) -> Augmentation:
-        """Return the parameters of the first slices."""
-        return Augmentation(*(value[:count] for value in self._fields()))
+    def select(self, places: slice) -> Augmentation:
+        """Return the parameters of chosen slices."""
+        return Augmentation(*(value[places] for value in self._fields()))
 
     def _fields(self) -> tuple[Tensor, ...]:
         return self.matrices, self.gamma, self.contrast, self.brightness, self.noise

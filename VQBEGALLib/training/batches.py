@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 
 from VQBEGALLib.config import TrainingSettings
+from VQBEGALLib.network.share import ALONE, Share
 from VQBEGALLib.slices import SlicePair
 from VQBEGALLib.slices.reader import PairReader
 from VQBEGALLib.training.augmentation import Augmentation
+from VQBEGALLib.training.distributed import ONE, Team
 from VQBEGALLib.training.routing import Role
 
 Mask = npt.NDArray[np.uint8]
@@ -51,6 +53,7 @@ class Batch:
         roles: :class:`Role` of each labelled pair, (b,).
         dropped: labelled pairs whose partner is hidden from the decoder, (b,).
         swap: pairs shown to an ordered discriminator in reverse, (n,).
+        share: what other processes hold of the batch; nothing, where one process draws it whole.
     """
 
     primary: Tensor
@@ -62,6 +65,7 @@ class Batch:
     roles: Tensor
     dropped: Tensor
     swap: Tensor
+    share: Share = ALONE
 
 
 class Batches:
@@ -74,6 +78,7 @@ class Batches:
         settings: batch sizes and augmentation.
         modality_dropout: probability that a partner is hidden.
         seed: numbers that make the draws of this round its own, for example study seed and round.
+        team: processes that share each batch; this one reads every ``size``-th pair from its ``rank`` on.
     """
 
     def __init__(
@@ -85,6 +90,7 @@ class Batches:
         *,
         modality_dropout: float,
         seed: tuple[int, ...],
+        team: Team = ONE,
     ) -> None:
         self._reader = reader
         self._labelled = labelled
@@ -92,18 +98,23 @@ class Batches:
         self._settings = settings
         self._dropout = modality_dropout
         self._seed = seed
+        self._team = team
 
     def draw(self, step: int, device: torch.device) -> Batch:
-        """Return the batch of a step, augmented, on a device."""
+        """Return the batch of a step, or this process's part of it, augmented, on a device."""
         settings, size = self._settings, self._reader.size
         generator = np.random.default_rng((*self._seed, step, 0))
         examples = [self._labelled[index] for index in self._turns(step, len(self._labelled), settings.batch_size)]
         extra = min(settings.unlabelled_per_step, len(self._unlabelled))
         spare = [self._unlabelled[index] for index in generator.choice(len(self._unlabelled), extra, replace=False)]
-        images = self._reader.read([*(example.pair for example in examples), *spare])
-        count, labelled = len(images.primary), len(examples)
-        turn_c = Augmentation.draw(count, size, settings.augmentation, generator).to(device)
-        turn_m = Augmentation.draw(count, size, settings.augmentation, generator).to(device)
+        pairs = [*(example.pair for example in examples), *spare]
+        count, labelled = len(pairs), len(examples)
+        # every process draws for the whole batch, so that each pair gets what it would get in a single one
+        mine = slice(self._team.rank, None, self._team.size)
+        turn_c = Augmentation.draw(count, size, settings.augmentation, generator).select(mine).to(device)
+        turn_m = Augmentation.draw(count, size, settings.augmentation, generator).select(mine).to(device)
+        dropped, swap = generator.random(labelled) < self._dropout, generator.random(count) < 0.5
+        examples, images = examples[mine], self._reader.read(pairs[mine])
         others = [example.auxiliary_mask for example in examples]
         blank = np.zeros((size, size), np.uint8)
 
@@ -111,7 +122,7 @@ class Batches:
             return torch.from_numpy(array).to(device)
 
         def masks(arrays: list[Mask], turn: Augmentation) -> Tensor:
-            return turn.first(labelled).masks(tensor(np.stack(arrays)[:, None].astype(np.float32)))
+            return turn.select(slice(len(examples))).masks(tensor(np.stack(arrays)[:, None].astype(np.float32)))
 
         return Batch(
             primary=turn_c.images(tensor(images.primary[:, None])),
@@ -121,8 +132,9 @@ class Batches:
             auxiliary_masks=masks([blank if mask is None else mask for mask in others], turn_m),
             auxiliary_labelled=tensor(np.array([mask is not None for mask in others])),
             roles=tensor(np.array([int(example.role) for example in examples])),
-            dropped=tensor(generator.random(labelled) < self._dropout),
-            swap=tensor(generator.random(count) < 0.5),
+            dropped=tensor(dropped[mine]),
+            swap=tensor(swap[mine]),
+            share=self._team.share(count),
         )
 
     def _turns(self, step: int, total: int, size: int) -> list[int]:

@@ -6,20 +6,23 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from VQBEGALLib.config import Config
-from VQBEGALLib.errors import CancelledError, InputError, OutOfMemoryError, StudyError
+from VQBEGALLib.errors import CancelledError, OutOfMemoryError, StorageError, StudyError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.network import VQBEGAL, build
 from VQBEGALLib.network.storage import load_tensors, save_tensors
 from VQBEGALLib.slices import SlicePair
 from VQBEGALLib.slices.reader import PairReader
 from VQBEGALLib.training.batches import Batches, Example
+from VQBEGALLib.training.distributed import ONE, Team
 from VQBEGALLib.training.step import step_loss
 
 WARM_UP = 0.05
@@ -29,34 +32,9 @@ HISTORY = 50
 """Points that the loss history keeps of a round."""
 
 
-@dataclass
-class Trained:
-    """What a round's training leaves.
-
-    Args:
-        model: the trained network, in evaluation mode.
-        history: mean of each loss term between two kept points, with the step it ends at.
-        seconds: time spent in steps.
-    """
-
-    model: VQBEGAL
-    history: list[dict[str, float]] = field(default_factory=list)
-    seconds: float = 0.0
-
-
-def train(
-    labelled: Sequence[Example],
-    unlabelled: Sequence[SlicePair],
-    reader: PairReader,
-    config: Config,
-    *,
-    round_index: int,
-    device: torch.device,
-    reporter: Reporter,
-    checkpoint: Path | None = None,
-    initial: VQBEGAL | None = None,
-) -> Trained:
-    """Train a network on a round's labels.
+@dataclass(frozen=True)
+class Lesson:
+    """All that a round's training depends on.
 
     Args:
         labelled: labelled pairs with roles.
@@ -64,48 +42,42 @@ def train(
         reader: reads slices.
         config: settings; ``config.seed`` and ``round_index`` fix every draw.
         round_index: number of the round.
-        device: where to compute.
-        reporter: receives progress; looked at for a request to cancel after each step.
-        checkpoint: file that holds the state inside the round; continued from where it
-            exists. The caller removes it once the result is safe.
-        initial: network to go on from (warm start); None begins with the seed's initial weights.
-
-    Raises:
-        InputError: there is no labelled slice.
-        OutOfMemoryError: the device has too little memory.
-        CancelledError: a person asked to stop; the checkpoint holds the state.
     """
-    if not labelled:
-        raise InputError("There is no labelled slice to train on.", "Annotate at least one requested slice first.")
-    loop = _Loop(labelled, unlabelled, reader, config, round_index, device, initial)
-    if checkpoint is not None and checkpoint.exists():
-        loop.restore(checkpoint, reporter)
-    try:
-        loop.run(reporter, checkpoint)
-    except torch.cuda.OutOfMemoryError:
-        raise OutOfMemoryError(
-            f"The {device.type} device has too little memory for a batch of {config.training.batch_size} slices "
-            f"of {config.slices.size} × {config.slices.size} pixels.",
-            "Lower batch_size, choose a smaller preset, or use --device cpu.",
-        ) from None
-    return Trained(loop.model.eval(), loop.history, loop.seconds)
+
+    labelled: Sequence[Example]
+    unlabelled: Sequence[SlicePair]
+    reader: PairReader
+    config: Config
+    round_index: int
+
+    def fingerprint(self) -> str:
+        """Return a digest, by which a checkpoint is known to belong to it."""
+        digest = hashlib.sha256(json.dumps([self.config.to_json(), self.round_index]).encode())
+        for example in self.labelled:
+            digest.update(f"{example.pair}{example.role}".encode())
+            digest.update(example.mask.tobytes())
+            if example.auxiliary_mask is not None:
+                digest.update(example.auxiliary_mask.tobytes())
+        for pair in self.unlabelled:
+            digest.update(str(pair).encode())
+        return digest.hexdigest()
 
 
-class _Loop:
-    """State of a round's training between two steps."""
+class Loop:
+    """State of a round's training between two steps.
+
+    Args:
+        lesson: what to learn from.
+        device: where to compute.
+        team: processes that share each batch.
+        initial: network to go on from; None begins with the seed's initial weights.
+    """
 
     def __init__(
-        self,
-        labelled: Sequence[Example],
-        unlabelled: Sequence[SlicePair],
-        reader: PairReader,
-        config: Config,
-        round_index: int,
-        device: torch.device,
-        initial: VQBEGAL | None,
+        self, lesson: Lesson, device: torch.device, team: Team = ONE, *, initial: VQBEGAL | None = None
     ) -> None:
-        self.config, self.device = config, device
-        self.seed = (config.seed, round_index)
+        self.config, self.device, self.team = lesson.config, device, team
+        config, self.seed = lesson.config, (lesson.config.seed, lesson.round_index)
         self.model = build(config.network, seed=config.seed)
         if initial is not None:
             self.model.load_state_dict(initial.state_dict())
@@ -115,27 +87,54 @@ class _Loop:
             self.weights, lr=config.training.learning_rate, weight_decay=config.training.weight_decay
         )
         self.batches = Batches(
-            reader,
-            labelled,
-            unlabelled,
+            lesson.reader,
+            lesson.labelled,
+            lesson.unlabelled,
             config.training,
             modality_dropout=config.network.modality_dropout,
             seed=self.seed,
+            team=team,
         )
         # bfloat16 has the range of 32 bits and needs no loss scaling
         self.amp = config.training.mixed_precision and device.type == "cuda" and torch.cuda.is_bf16_supported()
-        self.purpose = fingerprint(labelled, unlabelled, config, round_index)
+        self.purpose = lesson.fingerprint()
         self.step = 0
         self.seconds = 0.0
         self.history: list[dict[str, float]] = []
         self.running: dict[str, float] = {}
 
     def run(self, reporter: Reporter, checkpoint: Path | None) -> None:
-        """Do the remaining steps."""
+        """Do the remaining steps, as far as process 0 goes.
+
+        Args:
+            reporter: receives progress; looked at for a request to cancel after each step.
+            checkpoint: where process 0 keeps the state from time to time.
+
+        Raises:
+            OutOfMemoryError: the device has too little memory.
+            StorageError: the disk is full or refuses.
+            CancelledError: a person asked to stop; the checkpoint holds the state.
+            LostProcessError: another process of the team ended; the last checkpoint stays.
+        """
+        try:
+            self._run(reporter, checkpoint)
+        except (CancelledError, StorageError):  # they come between two steps only, and to process 0 alone
+            if self.step < self.config.training.steps:
+                self.team.goes_on(False)
+            raise
+        except torch.cuda.OutOfMemoryError:
+            size, batch_size = self.config.slices.size, self.config.training.batch_size
+            raise OutOfMemoryError(
+                f"The {self.device.type} device has too little memory for a batch of {batch_size} slices "
+                f"of {size} × {size} pixels.",
+                "Lower batch_size, choose a smaller preset, or use --device cpu.",
+            ) from None
+
+    def _run(self, reporter: Reporter, checkpoint: Path | None) -> None:
         total = self.config.training.steps
         saved = reporter.clock()
         with reporter.stage("train", total, done=self.step) as stage:
-            while self.step < total:
+            while self.step < total and self.team.goes_on():
                 started = reporter.clock()
                 figures = self._advance(total)
                 now = reporter.clock()
@@ -162,6 +161,7 @@ class _Loop:
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.amp):
             loss = step_loss(self.model, batch, self.config, progress=self.step / total, generator=generator)
         loss.total.backward()  # type: ignore[no-untyped-call]
+        self.team.add_gradients(self.weights)
         torch.nn.utils.clip_grad_norm_(self.weights, 10.0)
         self.optimizer.step()
         self.step += 1
@@ -178,18 +178,22 @@ class _Loop:
 
     def store(self, path: Path) -> None:
         """Write everything that the next step depends on."""
+        tensors, texts = self.state()
+        save_tensors(path, tensors, **texts)
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return everything that the next step depends on, tensors on the CPU."""
         tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
-        save_tensors(
-            path,
-            tensors,
-            purpose=self.purpose,
-            step=self.step,
-            seconds=self.seconds,
-            history=self.history,
-            running=self.running,
-        )
+        texts = {
+            "purpose": self.purpose,
+            "step": self.step,
+            "seconds": self.seconds,
+            "history": self.history,
+            "running": self.running,
+        }
+        return {name: tensor.detach().cpu() for name, tensor in tensors.items()}, texts
 
     def restore(self, path: Path, reporter: Reporter) -> None:
         """Go on from a stored state; one that is damaged or of other labels or settings is left unused."""
@@ -203,6 +207,10 @@ class _Loop:
                 "Labels or settings changed since the checkpoint; the round is trained from its beginning."
             )
             return
+        self.load(tensors, texts)
+
+    def load(self, tensors: dict[str, Tensor], texts: dict[str, Any]) -> None:
+        """Go on from what :meth:`state` returned."""
         self.model.load_state_dict(
             {name.removeprefix("model."): tensor for name, tensor in tensors.items() if name.startswith("model.")}
         )
@@ -222,16 +230,3 @@ def rate_at(step: int, total: int) -> float:
     if step < warm:
         return (step + 1) / warm
     return (1 + math.cos(math.pi * (step - warm) / max(1, total - warm))) / 2
-
-
-def fingerprint(labelled: Sequence[Example], unlabelled: Sequence[SlicePair], config: Config, round_index: int) -> str:
-    """Return a digest of all that a round's training depends on."""
-    digest = hashlib.sha256(json.dumps([config.to_json(), round_index]).encode())
-    for example in labelled:
-        digest.update(f"{example.pair}{example.role}".encode())
-        digest.update(example.mask.tobytes())
-        if example.auxiliary_mask is not None:
-            digest.update(example.auxiliary_mask.tobytes())
-    for pair in unlabelled:
-        digest.update(str(pair).encode())
-    return digest.hexdigest()

@@ -10,9 +10,10 @@ from torch.nn import functional
 
 from VQBEGALLib.config import DiscriminatorGradient
 from VQBEGALLib.network.discriminator import Discriminator
+from VQBEGALLib.network.share import ALONE, Share
 
 
-def segmentation_loss(logits: Tensor, target: Tensor) -> Tensor:
+def segmentation_loss(logits: Tensor, target: Tensor, share: Share = ALONE) -> Tensor:
     """Return L_seg = 1 − soft Dice + cross-entropy.
 
     Dice is taken over the whole batch: a slice without the organ has no Dice of its own.
@@ -20,12 +21,13 @@ def segmentation_loss(logits: Tensor, target: Tensor) -> Tensor:
     Args:
         logits: (B, 1, H, W).
         target: 0 or 1, (B, 1, H, W).
+        share: what other processes hold of the batch.
     """
     logits = logits.to(torch.float32)
     probability = logits.sigmoid()
-    overlap = 2 * (probability * target).sum() + 1
-    dice = overlap / (probability.sum() + target.sum() + 1)
-    return 1 - dice + functional.binary_cross_entropy_with_logits(logits, target)
+    overlap, sizes = share.sum(torch.stack([(probability * target).sum(), probability.sum() + target.sum()]))
+    dice: Tensor = (2 * overlap + 1) / (sizes + 1)
+    return 1 - dice + share.mean(functional.binary_cross_entropy_with_logits(logits, target), len(target))
 
 
 def discriminator_loss(
@@ -36,6 +38,7 @@ def discriminator_loss(
     gradient: DiscriminatorGradient,
     strength: float,
     swap: Tensor,
+    share: Share = ALONE,
 ) -> tuple[Tensor, Tensor]:
     """Return L_disc and the share of maps that D names rightly.
 
@@ -46,6 +49,7 @@ def discriminator_loss(
             opposite times ``strength`` (``reversal``).
         strength: factor of the reversal.
         swap: pairs to show in reverse order, for ``ordered_pair``, (B,).
+        share: what other processes hold of the batch; some may hold no pair.
     """
     if gradient == "detached":
         z_c, z_m = z_c.detach(), z_m.detach()
@@ -54,7 +58,8 @@ def discriminator_loss(
     inputs, classes = discriminator.examples(z_c, z_m, swap)
     logits = discriminator(inputs).to(torch.float32)
     right = (logits.argmax(dim=1) == classes).to(torch.float32).mean()
-    return functional.cross_entropy(logits, classes), right
+    loss, right = share.mean(torch.stack([functional.cross_entropy(logits, classes), right]), len(logits))
+    return loss, right
 
 
 class _ReverseGradient(torch.autograd.Function):

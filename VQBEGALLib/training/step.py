@@ -38,14 +38,15 @@ def step_loss(model: VQBEGAL, batch: Batch, config: Config, *, progress: float, 
         progress: share of the round's steps done, 0 to 1; ramps the gradient reversal.
         generator: source of the codebook's draws and of the dropout masks.
     """
-    training, count = config.training, len(batch.masks)
+    training, count, share = config.training, len(batch.masks), batch.share
     learn = torch.ones_like(batch.present)  # unlabelled pairs always shape codebook and discriminator
     learn[:count] = learners(batch.roles, training.routing)
     both = torch.cat([learn, learn & batch.present])
-    encoding = model.encode_pairs(batch.primary, batch.auxiliary, learn=both, generator=generator)
-    seg = _supervised(model, encoding, batch, config, generator)
-    rows = (learn & batch.present).nonzero().flatten()
-    if len(rows):
+    encoding = model.encode_pairs(batch.primary, batch.auxiliary, learn=both, generator=generator, share=share)
+    seg = _supervised(model, encoding, batch, config, share.source(generator))
+    paired = learn & batch.present
+    rows = paired.nonzero().flatten()
+    if share.any(paired):
         disc, right = discriminator_loss(
             model.discriminator,
             encoding.z_c[rows],
@@ -53,6 +54,7 @@ def step_loss(model: VQBEGAL, batch: Batch, config: Config, *, progress: float, 
             gradient=config.network.discriminator_gradient,
             strength=reversal_strength(progress),
             swap=batch.swap[rows],
+            share=share,
         )
     else:
         disc = right = seg.new_zeros(())
@@ -77,13 +79,13 @@ def _supervised(
     hidden = batch.dropped | ~batch.present[:count]
     own = encoding.primary.select(here)
     logits = decode(model.decoder, z_c, z_m, hidden, own, batch.roles, rate, generator=generator)
-    loss = segmentation_loss(logits, batch.masks)
+    loss = segmentation_loss(logits, batch.masks, batch.share)
     rows = batch.auxiliary_labelled.nonzero().flatten()
-    if config.training.supervise == "both" and len(rows):
+    if config.training.supervise == "both" and batch.share.any(batch.auxiliary_labelled):
         own = encoding.auxiliary.select(rows)
         parts = z_m[rows], z_c[rows], batch.dropped[rows], own, batch.roles[rows]
         logits = decode(model.decoder, *parts, rate, generator=generator)
-        loss = (loss + segmentation_loss(logits, batch.auxiliary_masks[rows])) / 2
+        loss = (loss + segmentation_loss(logits, batch.auxiliary_masks[rows], batch.share)) / 2
     return loss
 
 

@@ -159,7 +159,7 @@ def test_checkpoints_come_after_the_set_time(
     tiny_cohort: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stored = []
-    monkeypatch.setattr(loop._Loop, "store", lambda self, path: stored.append(self.step))
+    monkeypatch.setattr(loop.Loop, "store", lambda self, path: stored.append(self.step))
     ticks = iter(range(1000))
     reporter = Reporter(clock=lambda: float(next(ticks)))
     run(tiny_cohort(checkpoint_seconds=6.0), checkpoint=tmp_path / "x", reporter=reporter)
