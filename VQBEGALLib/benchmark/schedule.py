@@ -29,7 +29,7 @@ DEATHS = 3
 WAIT = 30.0
 """Seconds for a scheduler to answer, for its first worker to come, and for tasks to stop after a cancel."""
 
-INTERVAL = 0.5
+INTERVAL = 1.0
 """Seconds between two looks at the tasks and for a request to cancel."""
 
 
@@ -160,12 +160,13 @@ class _Tasks:
 
                 def told() -> None:
                     nonlocal done
-                    before, done = done, self._done(everything)
+                    if rounds.empty():
+                        return
                     while not rounds.empty():
                         event = rounds.get()
                         reporter.message(f"{event['run']}: {event['budget']:g} %, Dice {event['dice']:.3f}.")
-                    if done > before:
-                        stage.advance(done - before)
+                    before, done = done, self._done(everything)  # a copied first round counts as well
+                    stage.advance(done - before)
 
                 return self._follow(futures, told, reporter)
         except CancelledError:
