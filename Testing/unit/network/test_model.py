@@ -10,7 +10,7 @@ from torch import nn
 
 from VQBEGALLib.config import NetworkSettings
 from VQBEGALLib.network import VQBEGAL, build
-from VQBEGALLib.network.encoder import SHARED_STAGES
+from VQBEGALLib.network.encoder import SHARED_STAGES, unit
 
 STAGES, DIM = 3, 8
 
@@ -194,3 +194,16 @@ def test_a_black_slice_gives_finite_maps_logits_and_gradients() -> None:
     (logits.square().sum() + encoding.commit + encoding.z_c.square().sum()).backward()
     assert logits.isfinite().all()
     assert all(weight.grad.isfinite().all() for weight in model.encoder_parameters() if weight.grad is not None)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_gradient_of_a_single_slice_is_that_of_the_slice_twice(layout: torch.memory_format) -> None:
+    def gradient(copies: int) -> torch.Tensor:
+        encoder = network().to(memory_format=layout).encoder_c  # type: ignore[call-overload]
+        features = encoder(slices(1, 1).repeat(copies, 1, 1, 1)).features
+        directions = unit(features.permute(0, 2, 3, 1).reshape(-1, features.shape[1]))  # comes back channels last
+        weights = torch.rand(len(directions) // copies, 1, generator=torch.Generator().manual_seed(2))
+        ((directions.reshape(copies, len(weights), -1) ** 3 * weights).sum() / copies).backward()
+        return encoder.stages[0].layers[0].weight.grad
+
+    torch.testing.assert_close(gradient(1), gradient(2), rtol=1e-3, atol=1e-5)
