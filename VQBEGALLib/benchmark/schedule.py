@@ -32,6 +32,8 @@ WAIT = 30.0
 INTERVAL = 1.0
 """Seconds between two looks at the tasks and for a request to cancel."""
 
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
 
 def run_benchmark(
     plan: Plan,
@@ -73,7 +75,7 @@ def run_benchmark(
     failures: list[str] = []
     try:
         if left:
-            with _client(scheduler, workers, device) as client:
+            with _client(scheduler, workers, threads, device) as client:
                 failures = _Tasks(client, results, plan, threads, device).run(left, reporter)
     finally:
         collect(results, plan)
@@ -83,13 +85,15 @@ def run_benchmark(
 
 
 @contextmanager
-def _client(scheduler: str | None, workers: int, device: torch.device) -> Iterator[distributed.Client]:
+def _client(scheduler: str | None, workers: int, threads: int, device: torch.device) -> Iterator[distributed.Client]:
     """Connect to a scheduler, or start one with workers on this computer and end it afterwards."""
     with dask.config.set(
         {
             "distributed.scheduler.allowed-failures": DEATHS,
             "distributed.comm.timeouts.connect": f"{WAIT:g}s",
             "distributed.worker.profile.enabled": False,
+            # Dask's own gives memory back after every step, which makes a training take twice as long
+            "distributed.nanny.pre-spawn-environ": dict.fromkeys(_THREADS, threads),
         }
     ):
         if scheduler is not None:
