@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from VQBEGALLib.evidence.numerals import NOTHING, number
 from VQBEGALLib.evidence.picked import PickedSlice
 from VQBEGALLib.evidence.plotting import need
 from VQBEGALLib.evidence.section import Card, Section
+from VQBEGALLib.evidence.snapshot import Floats
 from VQBEGALLib.evidence.tables import Table
 from VQBEGALLib.evidence.view import OURS, View, labelled, mean_sd
 
@@ -95,19 +96,20 @@ def places(view: View) -> Section:
         "strategy chose. Grey: the share of the training pool's slices that show the organ at that height."
     )
     section.picture = picked.picture(_few(found, section), extent, name=view.named("picked"))
-    rows = [_row(arm, picks) for arm, picks in found.items()]
+    rows = [
+        [arm, number(len(picks)), *_described([p.foreground for p in picks], [p.position for p in picks])]
+        for arm, picks in found.items()
+    ]
     if extent is not None:
-        rows.append(["whole pool", NOTHING, number(100 * extent.overall, 1), number(0.5, 2), number(0.29, 2)])
+        rows.append(["whole pool", NOTHING, *_described([extent.overall], extent.heights)])
     heads = ["arm", "picks", "with organ, %", "mean position", "SD of the position"]
     section.tables.append(("", Table(heads, rows)))
     return section
 
 
-def _row(arm: str, picks: list[PickedSlice]) -> list[str]:
-    positions = [pick.position for pick in picks]
-    organ = 100 * float(np.mean([pick.foreground for pick in picks]))
-    mean, deviation = float(np.mean(positions)), float(np.std(positions))
-    return [arm, number(len(picks)), number(organ, 1), number(mean, 2), number(deviation, 2)]
+def _described(organ: Sequence[float], positions: Sequence[float] | Floats) -> list[str]:
+    """Return the share of slices with organ in per cent, and mean and standard deviation of their positions."""
+    return [number(100 * float(np.mean(organ)), 1), *(number(float(f(positions)), 2) for f in (np.mean, np.std))]
 
 
 def _picks(view: View) -> dict[str, list[PickedSlice]]:

@@ -50,28 +50,32 @@ class OrganExtent:
     Args:
         share: share of the slices at each of ``BINS`` heights that show the organ; NaN where there is no slice.
         overall: the same over all slices.
+        heights: relative height of every slice, (N,).
     """
 
     share: Floats
     overall: float
+    heights: Floats
 
 
 def organ_extent(study: Study) -> OrganExtent | None:
     """Return where the organ is in the training cases that have a reference; None where none has."""
-    slices, organ = np.zeros(BINS), np.zeros(BINS)
+    heights: list[float] = []
+    shown: list[bool] = []
     for case in study.cases("train"):
         reference = study.reference(case.name)
         if reference is None:
             continue
         frame = SliceFrame.of(reference)
-        shown = frame.planes(reference.voxels).any(axis=(1, 2))
-        places = np.minimum((BINS * np.array([frame.height(n) for n in range(frame.count)])).astype(int), BINS - 1)
-        slices += np.bincount(places, minlength=BINS)
-        organ += np.bincount(places, weights=shown, minlength=BINS)
-    if not slices.any():
+        heights += [frame.height(index) for index in range(frame.count)]
+        shown += [bool(plane.any()) for plane in frame.planes(reference.voxels)]
+    if not heights:
         return None
+    places = np.minimum((BINS * np.array(heights)).astype(int), BINS - 1)
+    slices = np.bincount(places, minlength=BINS)
+    organ = np.bincount(places, weights=shown, minlength=BINS)
     share = np.divide(organ, slices, out=np.full(BINS, np.nan), where=slices > 0)
-    return OrganExtent(share, float(organ.sum() / slices.sum()))
+    return OrganExtent(share, float(np.mean(shown)), np.array(heights))
 
 
 def picture(arms: Mapping[str, Sequence[PickedSlice]], extent: OrganExtent | None, *, name: str = "picked") -> Picture:

@@ -85,6 +85,7 @@ def test_a_strategy_that_lacks_its_network_is_said(section):
 def test_picks_after_the_first_round_are_counted(section):
     rows = section(choices.places).tables[0][1].rows
     assert [row[:2] for row in rows] == [["vq_begal", "8"], ["random", "4"], ["whole pool", "–"]]
+    assert rows[-1][3:] == ["0.50", "0.29"]  # evenly spread: SD 1 / √12
 
 
 def test_two_cohorts_are_told_apart(results, monkeypatch):
