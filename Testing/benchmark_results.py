@@ -97,7 +97,7 @@ def write_results(folder: Path, patients: pd.DataFrame, rounds: pd.DataFrame) ->
     patients.to_csv(folder / "patients.csv", index=False)
     rounds.to_csv(folder / "rounds.csv", index=False)
     (folder / "plan.toml").write_text('seeds = [0, 1, 2, 3]\n\n[arms.vq_begal]\nstrategy = "vq_begal"\n', "utf-8")
-    (folder / "environment.json").write_text(json.dumps({"python": "3.11", "torch": "2.6"}), "utf-8")
+    (folder / "environment.json").write_text(json.dumps([{"python": "3.11", "packages": {"torch": "2.6"}}]), "utf-8")
     return folder
 
 

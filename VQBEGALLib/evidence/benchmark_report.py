@@ -152,17 +152,17 @@ def _front(results: Path, found: Findings) -> dict[str, Any]:
         "headlines": [sentence for cohort in benchmark.cohorts for sentence in headlines.headline(found, cohort)],
         "facts": _facts(benchmark),
         "plan": plan.read_text("utf-8", errors="replace") if plan.is_file() else "",
-        "environment": listing(_mapping(machine)) if machine.is_file() else None,
+        "machines": [listing(entries) for entries in _entries(machine)] if machine.is_file() else [],
     }
 
 
-def _mapping(path: Path) -> dict[str, Any]:
-    """Return a JSON file's entries; what is wrong with it where it cannot be read."""
+def _entries(path: Path) -> list[dict[str, Any]]:
+    """Return what a JSON file says of each machine; what is wrong with it where it cannot be read."""
     try:
         data = read_json(path)
     except StudyError as error:
-        return {"problem": error.problem}
-    return data if isinstance(data, dict) else {"content": data}
+        return [{"problem": error.problem}]
+    return [each for each in (data if isinstance(data, list) else [data]) if isinstance(each, dict)]
 
 
 def _facts(benchmark: Benchmark) -> list[tuple[str, str]]:

@@ -85,7 +85,7 @@ def test_the_page_needs_nothing_else_and_escapes_names(written):
     assert "<results>" not in text
     assert not re.findall(r'(?:src|href)="(?!data:)', text)
     assert "strategy = &#34;vq_begal&#34;" in text  # the plan
-    assert "2.6" in text  # the environment
+    assert "torch = 2.6" in text  # the environment
     titles = re.findall(r"<h2>(.*?)</h2>", text)
     assert titles[:2] == ["Learning curves", "Against random_foreground"]
     assert titles[-2:] == ["Inside the networks", "Runs that these numbers rest on"]
