@@ -96,7 +96,7 @@ def test_a_cancel_file_stops_both_with_the_usual_code(
 def test_where_the_leader_is_killed_the_other_ends_and_a_single_process_goes_on(
     selected: Path, call: Call, start: Callable[..., Any]
 ) -> None:
-    assert call("study", "set", selected, "steps=200", "checkpoint_seconds=0").code == 0
+    assert call("study", "set", selected, "steps=120", "checkpoint_seconds=0").code == 0
     port = free_port()
     both = [rank(start, number, port, "train", selected, "--device", "cpu") for number in (0, 1)]
     checkpoint = selected / "rounds" / "000" / "training.safetensors"
