@@ -172,5 +172,5 @@ def robustness_curves(
         handles = {
             label: line for axes in grid.flat for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
         }
-        figure.legend(list(handles.values()), list(handles), loc="outside upper center", ncols=4, handlelength=3.2)
+        figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=4, handlelength=3.2)
         return finished(figure, name, "Line charts of Dice over the level of each degradation, by arm.", vector=True)

@@ -86,10 +86,11 @@ def patient_dots(dice: pd.DataFrame, styles: Mapping[str, Style], *, title: str,
         places = np.arange(len(ordered))
         if len(front) == 2:
             axes.hlines(places, ordered[front[0]], ordered[front[1]], color=LIGHT, linewidth=3, zorder=1)
-        for arm in front:
+        for arm, size, order in zip(front, (6, 9), (4, 3), strict=False):
             style = styles[arm]
+            label = shortened(arm)
             axes.plot(
-                ordered[arm], places, style.marker, color=style.colour, markersize=7, zorder=3, label=shortened(arm)
+                ordered[arm], places, style.marker, color=style.colour, markersize=size, zorder=order, label=label
             )
         for arm in behind:
             label = "each other arm" if arm == behind[0] else None
@@ -97,5 +98,5 @@ def patient_dots(dice: pd.DataFrame, styles: Mapping[str, Style], *, title: str,
         axes.set_yticks(places, [shortened(str(patient)) for patient in ordered.index])
         axes.set(xlabel="Dice, mean over seeds", ylim=(-0.7, len(ordered) - 0.3))
         figure.suptitle(title)
-        figure.legend(loc="outside upper center", ncols=3)
+        figure.legend(loc="outside lower center", ncols=3)
         return finished(figure, name, "Dots of every patient's Dice, by arm.", vector=True)
