@@ -11,18 +11,19 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.distributed.distributed_c10d import PrefixStore, Store
-from torch.distributed.rendezvous import rendezvous
 
 from VQBEGALLib.errors import CancelledError, InputError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.network.device import choose_device
 from VQBEGALLib.network.share import ALONE, PATIENCE, LostProcessError, Part, Share, answered
+
+if TYPE_CHECKING:  # some builds of torch come without it
+    from torch.distributed.distributed_c10d import Store
 
 LOOK = 0.05
 """Seconds between two looks for work."""
@@ -175,6 +176,9 @@ def joined(device_name: str, *, threads: int = 0) -> Iterator[Ranks]:
         InputError: the device is not there, or cannot be used by several processes.
         LostProcessError: another process has not come in time.
     """
+    from torch.distributed.distributed_c10d import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
+
     global _team
     patience = timedelta(minutes=PATIENCE)
     with answered():
