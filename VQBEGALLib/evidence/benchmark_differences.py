@@ -87,8 +87,8 @@ def patient_dots(dice: pd.DataFrame, styles: Mapping[str, Style], *, title: str,
         if len(front) == 2:
             axes.hlines(places, ordered[front[0]], ordered[front[1]], color=LIGHT, linewidth=3, zorder=1)
         for arm, size, order in zip(front, (6, 9), (4, 3), strict=False):
-            look = {"color": styles[arm].colour, "markersize": size, "zorder": order}
-            axes.plot(ordered[arm], places, styles[arm].marker, label=shortened(arm), **look)
+            style, text = styles[arm], shortened(arm)
+            axes.plot(ordered[arm], places, style.marker, color=style.colour, markersize=size, zorder=order, label=text)
         for arm in behind:
             label = "each other arm" if arm == behind[0] else None
             axes.plot(ordered[arm], places, "|", color=GREY, markersize=8, alpha=0.7, label=label)
