@@ -106,7 +106,7 @@ def _client(scheduler: str | None, workers: int, threads: int, device: torch.dev
                 n_workers=workers,
                 threads_per_worker=1,
                 memory_limit=0,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",
                 resources=resources,
             ) as cluster,
             distributed.Client(cluster) as client,

