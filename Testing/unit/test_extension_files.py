@@ -92,7 +92,11 @@ def test_the_library_is_a_folder_beside_the_module(installed):
 def test_the_installed_library_can_be_imported_without_torch(layout):
     code = """
 import importlib, pkgutil, sys
-sys.modules["torch"] = sys.modules["safetensors"] = None  # as where they are missing
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("torch", "safetensors"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Missing())
 import VQBEGALLib
 failed, loaded = {}, []
 for module in pkgutil.walk_packages(VQBEGALLib.__path__, "VQBEGALLib.", onerror=lambda name: None):
