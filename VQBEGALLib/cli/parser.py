@@ -283,8 +283,8 @@ def _strategy(parser: argparse.ArgumentParser) -> None:
         "--strategy",
         default="vq_begal",
         metavar="NAME",
-        help="vq_begal (default), egal, random, random_foreground, max_entropy, mc_dropout, taal, coreset, badge, mvaal "
-        "or ct_only (docs/BENCHMARK.md); round 0 is drawn by the setting cold_start",
+        help="vq_begal (default), egal, random, random_foreground, max_entropy, mc_dropout, taal, coreset, badge, "
+        "mvaal or ct_only (docs/BENCHMARK.md); round 0 is drawn by the setting cold_start",
     )
 
 
