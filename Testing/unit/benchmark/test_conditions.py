@@ -194,7 +194,7 @@ def test_a_worse_primary_lowers_dice_more_and_more(
     curve = [mean_dice(under(trained, name, level, auxiliary=auxiliary)) for level in (0, *levels)]
     assert curve[0] > 0.6
     assert np.diff(curve).max() < 0.02
-    assert curve[-1] < curve[0] - 0.05
+    assert curve[-1] < curve[0] - 0.03
 
 
 def test_the_result_repeats_and_the_network_stays_as_it_was(trained: Trained) -> None:
