@@ -89,7 +89,7 @@ def _costs(round_: Round, found: dict[str, Any]) -> dict[str, Any]:
         "slices": figures["labelled"],
         "pool": figures["pool"],
         "select_seconds": found["select_seconds"],
-        "train_seconds": figures.get("train_seconds"),
+        "train_seconds": found["train_seconds"],
         "evaluate_seconds": found["evaluate_seconds"],
         **_diagnosis(figures.get("diagnosis") or {}),
         "foreground_picked": sum(holding) / len(holding) if holding else None,

@@ -63,6 +63,7 @@ def _round(study: Study, plan: Plan, run: Run, index: int, device: torch.device,
     done = study.rounds()[index]
     figures = {
         "budget": budget,
+        "train_seconds": _training(study, index),
         "evaluations": evaluations,
         "select_seconds": done.figures.get("select_seconds"),
         "evaluate_seconds": clock() - started,
@@ -70,6 +71,12 @@ def _round(study: Study, plan: Plan, run: Run, index: int, device: torch.device,
     }
     write_json(study.round_folder(index) / EVALUATIONS, figures)
     return float(evaluations[0]["summary"]["dice"]["mean"])
+
+
+def _training(study: Study, index: int) -> float | None:
+    """Return the seconds that a round's steps took, interruptions left out, as the study's log has them."""
+    seconds = [float(event["seconds"]) for event in study.events("trained") if event.get("round") == index]
+    return round(seconds[-1], 2) if seconds else None
 
 
 def _allow(study: Study, budget: float, reporter: Reporter) -> None:

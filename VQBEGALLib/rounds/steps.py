@@ -122,7 +122,6 @@ def train_round(material: Material, *, device: torch.device, reporter: Reporter)
         "labels": labels_digest(study),
         "pool": len(examples) + len(unlabelled),
         "history": trained.history,
-        "train_seconds": round(trained.seconds, 2),
         "diagnosis": diagnose(trained.model, material.pairs("train"), material.reader, device),
     }
     round_ = replace(round_, trained=True, metrics=None, figures={**round_.figures, **figures})
