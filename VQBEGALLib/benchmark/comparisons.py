@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from VQBEGALLib.benchmark.statistics import AREAS, areas_under, by_seed, common_budgets, curve
+from VQBEGALLib.benchmark.statistics import AREAS, areas_under, by_seed, common_budgets, complete
 
 REFERENCE = "random_foreground"
 CEILING = "all"
@@ -115,6 +115,22 @@ def _test(differences: npt.NDArray[np.float64], over: Pairing) -> tuple[float, f
     return mean, float(interval.low), float(interval.high), float(found.pvalue)
 
 
+class Crossing(NamedTuple):
+    """Where a curve first reaches a target: slices, their share of the pool in per cent, whether at the first budget.
+
+    NaN where it never does. At the first budget fewer slices might have done.
+    """
+
+    slices: float
+    budget: float
+    at_first: bool
+
+    @property
+    def between(self) -> float:
+        """Slices, where the curve crosses the target between two budgets; NaN else."""
+        return np.nan if self.at_first else self.slices
+
+
 def slices_to_reach(
     patients: pd.DataFrame,
     *,
@@ -126,8 +142,10 @@ def slices_to_reach(
     """Return the fewest annotated slices with which each arm comes close to what all slices give.
 
     The first crossing of the target, which is the ceiling arm's mean Dice over its seeds minus ``within``, by linear
-    interpolation over the slices between neighbouring budgets: on the mean curve, and on each seed's own. An arm that
-    is above the target at its first budget has that budget's slices, which it may not have needed.
+    interpolation over the slices between neighbouring budgets: on the mean curve, and on each seed's own. Only seeds
+    count that have come to every budget in the arm and in the reference, so that all points of a mean curve rest on
+    the same seeds, and the reference is compared on the seeds of the arm. An arm that is above the target at its first
+    budget needs at most that budget's slices; no ratio is taken of them.
 
     Args:
         patients: rows of one split, auxiliary and condition.
@@ -138,61 +156,72 @@ def slices_to_reach(
 
     Returns:
         cohort, arm, ceiling (Dice), target, seeds, reached (by how many of them), slices (mean curve; NaN if never),
-        budget (the same in per cent), median (over seeds, a seed that never reaches counts as infinitely many; NaN
-        where that is the median), ratio (of ``slices`` to the reference's), ratio_below (of ``slices`` to the most
-        that the reference had, where these did not suffice), and ratio_seeds, ratio_low, ratio_high, p, p_holm:
-        geometric mean of the common seeds' ratios, its 95 % interval and paired t test on their logarithms, given where
-        all of at least three common seeds reach the target in both arms. Empty for cohorts without the ceiling arm.
+        budget (the same in per cent), at_first (whether that is the first budget), median (over seeds, a seed that
+        never reaches counts as infinitely many; NaN where that is the median), reference_slices, reference_budget,
+        reference_at_first and reference_reached (the same of the reference, on the same seeds; the last is NaN where it
+        has none of them), ratio (of ``slices`` to the reference's), ratio_below (of ``slices`` to the most that the
+        reference had, where these did not suffice), and ratio_seeds, ratio_low, ratio_high, p, p_holm: geometric mean
+        of the seeds' ratios, its 95 % interval and paired t test on their logarithms, given where all of at least three
+        seeds cross the target after their first budget in both arms. Empty for cohorts without the ceiling arm. An arm
+        that shares no seed with the reference stands by itself.
     """
-    means, seeds = curve(patients), by_seed(patients)
+    tops = by_seed(patients[patients["arm"] == ceiling]).groupby(["cohort", "budget"])["dice"].mean()
+    tops = tops.groupby("cohort").max()
+    rest = by_seed(complete(patients[patients["arm"] != ceiling]))
     rows = []
-    for cohort, points in means.groupby("cohort"):
-        top = points.loc[points["arm"] == ceiling, "dice"].max()
-        if not np.isfinite(top):
-            continue
-        target = top - within
-        runs = seeds[(seeds["cohort"] == cohort) & (seeds["arm"] != ceiling)]
-        per_seed = {key: _first(run, target) for key, run in runs.groupby(["arm", "seed"])}
-        base_points = points[points["arm"] == reference]
-        base, most = _first(base_points, target)[0], base_points["slices"].max()
-        of_reference = {seed: found[0] for (arm, seed), found in per_seed.items() if arm == reference}
-        shown = points["arm"] != ceiling if arms is None else points["arm"].isin({*arms} - {ceiling})
-        for arm, line in points[shown].groupby("arm"):
-            slices, budget = _first(line, target)
-            own = {seed: found[0] for (name, seed), found in per_seed.items() if name == arm}
-            reached = np.isfinite(list(own.values()))
-            median = float(np.median(np.where(reached, list(own.values()), np.inf)))
-            row = [cohort, arm, top, target, len(own), int(reached.sum()), slices, budget]
-            row += [median if np.isfinite(median) else np.nan, slices / base]
-            row.append(np.nan if np.isfinite(base) else slices / most)
-            rows.append([*row, *_ratios(own, {} if arm == reference else of_reference)])
-    columns = ["cohort", "arm", "ceiling", "target", "seeds", "reached", "slices", "budget", "median", "ratio"]
-    columns += ["ratio_below", "ratio_seeds", "ratio_low", "ratio_high", "p"]
+    for cohort, mine in rest[rest["cohort"].isin(tops.index)].groupby("cohort"):
+        target = tops[cohort] - within
+        base = mine[mine["arm"] == reference]
+        for arm, own in mine[mine["arm"].isin(mine["arm"] if arms is None else arms)].groupby("arm"):
+            common = set(own["seed"]) & set(base["seed"])
+            kept, against = (part[part["seed"].isin(common or set(own["seed"]))] for part in (own, base))
+            rows.append([cohort, arm, tops[cohort], target, *_reaching(kept, against, target, arm == reference)])
+    columns = ["cohort", "arm", "ceiling", "target", "seeds", "reached", "slices", "budget", "at_first", "median"]
+    columns += [f"reference_{name}" for name in ("slices", "budget", "at_first", "reached")]
+    columns += ["ratio", "ratio_below", "ratio_seeds", "ratio_low", "ratio_high", "p"]
     found = pd.DataFrame(rows, columns=columns)
     return found.assign(p_holm=found.groupby("cohort")["p"].transform(holm) if rows else [])
 
 
-def _first(line: pd.DataFrame, target: float) -> tuple[float, float]:
-    """Return slices and budget at which a curve first reaches the target; NaN where it never does."""
+def _reaching(own: pd.DataFrame, base: pd.DataFrame, target: float, itself: bool) -> list[object]:
+    """Return the columns of an arm's row from ``seeds`` on, for the same seeds of it and of the reference."""
+    line, line_base = (
+        _first(part.groupby("budget", as_index=False)[["dice", "slices"]].mean(), target) for part in (own, base)
+    )
+    seeds, seeds_base = ({int(seed): _first(run, target) for seed, run in part.groupby("seed")} for part in (own, base))
+    slices = np.array([each.slices for each in seeds.values()])
+    median = float(np.median(np.where(np.isfinite(slices), slices, np.inf)))
+    reached, reached_base = (sum(np.isfinite(each.slices) for each in found.values()) for found in (seeds, seeds_base))
+    if base.empty:
+        reached_base = np.nan
+    below = np.nan if np.isfinite(line_base.slices) else line.slices / base["slices"].max()
+    return [
+        *(len(seeds), reached, *line, median if np.isfinite(median) else np.nan),
+        *(*line_base, reached_base, line.between / line_base.between, below),
+        *_ratios({} if itself else seeds, seeds_base),
+    ]
+
+
+def _first(line: pd.DataFrame, target: float) -> Crossing:
+    """Return where a curve first reaches the target."""
     ordered = line.sort_values("budget")
     dice, slices, budgets = (ordered[name].to_numpy(dtype=np.float64) for name in ("dice", "slices", "budget"))
     above = np.flatnonzero(dice >= target)
     if not len(above):
-        return np.nan, np.nan
+        return Crossing(np.nan, np.nan, False)
     after = int(above[0])
     if after == 0:
-        return float(slices[0]), float(budgets[0])
+        return Crossing(float(slices[0]), float(budgets[0]), True)
     before = after - 1
     part = (target - dice[before]) / (dice[after] - dice[before])
     at_slices, at_budget = (float(x[before] + part * (x[after] - x[before])) for x in (slices, budgets))
-    return at_slices, at_budget
+    return Crossing(at_slices, at_budget, False)
 
 
-def _ratios(own: Mapping[int, float], base: Mapping[int, float]) -> tuple[float, float, float, float]:
-    """Return the geometric mean of the common seeds' ratios, its interval and p; NaN where a seed never arrives."""
-    common = sorted(set(own) & set(base))
-    logs = np.log([own[seed] / base[seed] for seed in common])
-    if not np.isfinite(logs).all():
+def _ratios(own: Mapping[int, Crossing], base: Mapping[int, Crossing]) -> tuple[float, float, float, float]:
+    """Return the geometric mean of the seeds' ratios, its interval and p; NaN where a seed has no crossing."""
+    logs = np.log([own[seed].between / base[seed].between for seed in sorted(set(own) & set(base))])
+    if len(logs) < LEAST or not np.isfinite(logs).all():
         return (np.nan,) * 4
-    mean, low, high, p = _test(logs, "seed") if len(logs) >= LEAST else (np.nan,) * 4
+    mean, low, high, p = _test(logs, "seed")
     return float(np.exp(mean)), float(np.exp(low)), float(np.exp(high)), p

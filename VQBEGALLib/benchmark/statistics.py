@@ -79,6 +79,13 @@ def by_seed(patients: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def complete(patients: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the seeds that have come to every budget that any seed of their cohort and arm has."""
+    arms = ["cohort", "arm"]
+    own = patients.groupby([*arms, "seed"])["budget"].transform("nunique")
+    return patients[own == patients.groupby(arms)["budget"].transform("nunique")]
+
+
 def curve(patients: pd.DataFrame) -> pd.DataFrame:
     """Return mean and standard deviation over seeds (n − 1; NaN for one seed) at every budget.
 
@@ -192,10 +199,12 @@ def costs(rounds: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         cohort, arm, strategy, runs, rounds (of all runs), select_seconds, train_seconds and evaluate_seconds (means a
-        round) and total_seconds (a run's sum, mean over runs; of the rounds that are there).
+        round that was timed; NaN where none was) and total_seconds (a run's sum, mean over runs; of the rounds that are
+        there). The first round, which no strategy picks, may have no select_seconds.
     """
     steps = ["select_seconds", "train_seconds", "evaluate_seconds"]
-    timed = rounds.assign(total_seconds=rounds[steps].sum(axis=1))
+    timed = rounds.astype(dict.fromkeys(steps, float))
+    timed = timed.assign(total_seconds=timed[steps].sum(axis=1))
     runs = timed.groupby(["cohort", "arm", "seed"], as_index=False)["total_seconds"].sum()
     found = timed.groupby(["cohort", "arm"]).agg(
         strategy=("strategy", "first"),

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from VQBEGALLib.benchmark import comparisons, statistics
+from VQBEGALLib.benchmark import Plan, comparisons, statistics
+from VQBEGALLib.config import Config
 from VQBEGALLib.errors import InputError
 from VQBEGALLib.evidence.plotting import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
+from VQBEGALLib.evidence.runs import plan_of
 
 OURS = "vq_begal"
 AUXILIARY_WORDS = {
@@ -59,6 +61,7 @@ class Benchmark:
         ours: the arm that is put to the test.
         reference: the arm that all are compared with.
         ceiling: the arm with all slices annotated.
+        plan: what was compared; None where it is not known.
     """
 
     patients: pd.DataFrame
@@ -66,6 +69,7 @@ class Benchmark:
     ours: str = OURS
     reference: str = comparisons.REFERENCE
     ceiling: str = comparisons.CEILING
+    plan: Plan | None = None
 
     @classmethod
     def read(cls, results: Path) -> Benchmark:
@@ -74,7 +78,8 @@ class Benchmark:
         Raises:
             InputError: a table is missing or damaged, or holds nothing yet.
         """
-        found = cls(statistics.read_table(results, "patients"), statistics.read_table(results, "rounds"))
+        patients, rounds = (statistics.read_table(results, name) for name in ("patients", "rounds"))
+        found = cls(patients, rounds, plan=plan_of(results))
         if not (found.patients["condition"] == "clean").any():
             raise InputError(f"No round of {results} is evaluated yet.", "Wait for the first one, and run this again.")
         return found
@@ -116,6 +121,24 @@ class Benchmark:
         """Return the other arms, ours and the reference among them."""
         ablations = set(self.ablations(cohort))
         return [arm for arm in self.arms(cohort) if arm not in ablations]
+
+    def config(self, cohort: str, arm: str) -> Config | None:
+        """Return the settings of an arm, but for its seed; None where no plan names it."""
+        if self.plan is None:
+            return None
+        runs = [run for run in self.plan.runs() if (run.cohort.name, run.arm.name) == (cohort, arm)]
+        return self.plan.config(runs[0]) if runs else None
+
+    @cached_property
+    def other_networks(self) -> dict[str, set[str]]:
+        """By cohort the arms whose settings give them another network or other slices than ours, as the plan has it."""
+        found = {}
+        for cohort in self.cohorts:
+            known = {arm: self.config(cohort, arm) for arm in [*self.arms(cohort), self.ceiling]}
+            shapes = {arm: (config.network, config.slices) for arm, config in known.items() if config}
+            base = shapes.get(self.ours) or shapes.get(self.reference)
+            found[cohort] = {arm for arm, shape in shapes.items() if base and shape != base}
+        return found
 
     def panels(self, arms: Sequence[str]) -> list[dict[str, Style]]:
         """Return which arms share a panel, with their looks; ours and the reference are in each."""

@@ -76,13 +76,41 @@ class Findings:
         )
 
     def _by_family(self, compare: Callable[[pd.DataFrame, Sequence[str]], pd.DataFrame]) -> pd.DataFrame:
-        """Compare the rivals of every cohort, and its ablations by themselves."""
+        """Compare the rivals of every cohort, and its ablations by themselves.
+
+        ``other_network`` marks arms of another network or other slices; they count in the correction all the same.
+        """
         parts = []
         for cohort in self.benchmark.cohorts:
             mine = self.patients[self.patients["cohort"] == cohort]
             families = {"rivals": self.benchmark.rivals(cohort), "ablations": self.benchmark.ablations(cohort)}
-            parts += [compare(mine, arms).assign(family=family) for family, arms in families.items()]
+            for family, arms in families.items():
+                part = compare(mine, arms)
+                others = part["arm"].isin(self.benchmark.other_networks[cohort])
+                parts.append(part.assign(family=family, other_network=others))
         return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+
+    def above_ceiling(self, cohort: str) -> pd.Series | None:
+        """Return what is farthest above the arm with all slices, on common seeds; None where nothing is.
+
+        Returns:
+            arm, budget, slices, dice, top and top_slices (of the ceiling on the same seeds), seeds (how many).
+        """
+        seeds = statistics.by_seed(self.patients[self.patients["cohort"] == cohort])
+        whole = seeds["arm"] == self.benchmark.ceiling
+        tops = seeds[whole & (seeds["budget"] == seeds.loc[whole, "budget"].max())]
+        tops = tops.set_index("seed")[["dice", "slices"]].rename(columns={"dice": "top", "slices": "top_slices"})
+        means = (
+            seeds[~whole]
+            .join(tops, on="seed", how="inner")
+            .groupby(["arm", "budget"], as_index=False)
+            .agg(
+                {"slices": "mean", "dice": "mean", "top": "mean", "top_slices": "mean", "seed": "nunique"},
+            )
+            .rename(columns={"seed": "seeds"})
+        )
+        gain = means["dice"] - means["top"]
+        return means.loc[gain.idxmax()] if (gain > 0).any() else None
 
     def focus(self, cohort: str) -> float:
         """Return the budget of a cohort that is looked at patient by patient."""

@@ -6,7 +6,7 @@ import pandas as pd
 
 from VQBEGALLib.benchmark.comparisons import LEAST
 from VQBEGALLib.evidence.benchmark_findings import Findings
-from VQBEGALLib.evidence.numerals import finite, p_value, signed
+from VQBEGALLib.evidence.numerals import counted, finite, p_value, signed
 
 CERTAIN = 0.05
 """p below which a difference counts as shown."""
@@ -25,17 +25,38 @@ def headline(found: Findings, cohort: str) -> list[str]:
         said.append(
             f"{cohort}: over the learning curve from {found.budgets[cohort][0]:g} to {found.budgets[cohort][-1]:g} % "
             f"of the slices, every doubling counting the same, the mean Dice of {ours} minus that of {reference} is "
-            f"{signed(test['difference'])}{interval}, on {int(test['n'])} seeds: {_verdict(test)}."
+            f"{signed(test['difference'])}{interval}, on {counted(test['n'], 'seed')}: {_verdict(test)}."
         )
-    need, base = (_row(found.reach, cohort, arm) for arm in (ours, reference))
-    if need is not None and base is not None:
+    need = _row(found.reach, cohort, ours)
+    if need is not None and need["reference_reached"] == need["reference_reached"]:
         said.append(
-            f"{cohort}: to come within one point of the Dice that all slices give ({finite(need['ceiling'])}), {ours} "
-            f"{_needs(need)}; {reference} {_needs(base)}.{_ratio(need)}"
+            f"{cohort}: to come within one point of the Dice that all slices give ({finite(need['ceiling'])}), on the "
+            f"mean curve of {counted(need['seeds'], 'seed')} complete in both arms, {ours} {_needs(need)}; {reference} "
+            f"{_needs(need, 'reference_')}.{_ratio(need)}"
         )
     elif benchmark.ceiling not in set(found.points.loc[found.points["cohort"] == cohort, "arm"]):
         said.append(f"{cohort}: the arm with all slices ({benchmark.ceiling}) is not there, so no ceiling is known.")
-    return said
+    return said + _beyond(found, cohort)
+
+
+def _beyond(found: Findings, cohort: str) -> list[str]:
+    """Return in sentences that the arm with all slices is no ceiling, and why, where the results show it."""
+    best = found.above_ceiling(cohort)
+    if best is None:
+        return []
+    said = (
+        f"{cohort}: the network trained on all slices is not the best, and its Dice no upper bound: on "
+        f"{counted(best['seeds'], 'common seed')} {best['arm']} has {finite(best['dice'])} at {best['budget']:g} %, "
+        f"all slices {finite(best['top'])}."
+    )
+    known = [found.benchmark.config(cohort, arm) for arm in (best["arm"], found.benchmark.ceiling)]
+    shown = [config.training.steps * config.training.batch_size for config in known if config]
+    if len(shown) == 2 and shown[0] == shown[1]:
+        said += (
+            " With the same number of steps it has seen each slice less often: "
+            f"{finite(shown[1] / best['top_slices'], 1)} times, not {finite(shown[0] / best['slices'], 1)}."
+        )
+    return [said]
 
 
 def _row(table: pd.DataFrame, cohort: str, arm: str, **where: str) -> pd.Series | None:
@@ -53,15 +74,18 @@ def _verdict(test: pd.Series) -> str:
     return "ahead" if test["difference"] > 0 else "behind"
 
 
-def _needs(row: pd.Series) -> str:
-    if row["slices"] != row["slices"]:
+def _needs(row: pd.Series, of: str = "") -> str:
+    """Return in words what an arm needs, or the reference beside it."""
+    slices, budget = row[f"{of}slices"], row[f"{of}budget"]
+    if slices != slices:
         return "needs more than it was given"
-    return f"needs {finite(row['slices'], 0)} slices ({finite(row['budget'], 1)} % of the pool)"
+    most = "at most " if row[f"{of}at_first"] else ""
+    return f"needs {most}{finite(slices, 0)} slices ({finite(budget, 1)} % of the pool)"
 
 
 def _ratio(row: pd.Series) -> str:
-    """Return the seeds' own ratio in a sentence, where all of them have one."""
-    if row["ratio_seeds"] != row["ratio_seeds"]:
+    """Return the seeds' own ratio in a sentence, where all of them have one and they have an interval."""
+    if row["ratio_low"] != row["ratio_low"]:
         return ""
     return (
         f" Seed by seed that is {finite(row['ratio_seeds'], 2)} times the reference's slices (95 % interval "
@@ -74,13 +98,25 @@ def tiles(found: Findings) -> list[tuple[str, str]]:
     benchmark, shown = found.benchmark, []
     for cohort in benchmark.cohorts:
         budget = found.focus(cohort)
-        at = found.points[found.points["budget"] == budget]
-        pair = [_row(at, cohort, arm) for arm in (benchmark.ours, benchmark.reference)]
-        if pair[0] is not None and pair[1] is not None:
-            value = " : ".join(finite(row["dice"]) for row in pair if row is not None)
-            shown.append((value, f"{cohort}: Dice of {benchmark.ours} and {benchmark.reference} at {budget:g} %"))
+        at = found.tests[found.tests["budget"] == budget]
+        pair = _row(at, cohort, benchmark.ours, measure="dice")
+        if pair is not None:
+            value = " : ".join(finite(pair[f"{name}_mean"]) for name in ("arm", "reference"))
+            names = f"{benchmark.ours} and {benchmark.reference}"
+            words = f"{cohort}: Dice of {names} at {budget:g} %, {counted(pair['n'], 'common seed')}"
+            shown.append((value, words))
         need = _row(found.reach, cohort, benchmark.ours)
-        if need is not None and need["ratio"] == need["ratio"]:
-            value = f"{finite(need['ratio'], 2)} ×"
-            shown.append((value, f"{cohort}: the slices of {benchmark.reference} that {benchmark.ours} needs"))
+        if need is not None and need["reference_reached"] == need["reference_reached"]:
+            shown.append(_reached(need, cohort, benchmark.ours, benchmark.reference))
     return shown
+
+
+def _reached(need: pd.Series, cohort: str, ours: str, reference: str) -> tuple[str, str]:
+    """Return the ratio of slices where it has an interval; else how many seeds come near the ceiling."""
+    if need["ratio_low"] == need["ratio_low"]:
+        interval = f"95 % interval {finite(need['ratio_low'], 2)} to {finite(need['ratio_high'], 2)}"
+        seeds = counted(need["seeds"], "seed")
+        return f"{finite(need['ratio_seeds'], 2)} ×", f"{cohort}: slices of {ours} to {reference}, {interval}, {seeds}"
+    others = f"{reference}: {int(need['reference_reached'])}"
+    value = f"{int(need['reached'])} of {counted(need['seeds'], 'seed')}"
+    return value, f"{cohort}: {ours} comes within one point of all slices; {others}"

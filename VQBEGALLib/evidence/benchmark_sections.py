@@ -9,7 +9,7 @@ from VQBEGALLib.evidence import benchmark_differences as differences
 from VQBEGALLib.evidence import benchmark_tables as tables
 from VQBEGALLib.evidence.benchmark_data import AUXILIARY_WORDS
 from VQBEGALLib.evidence.benchmark_findings import Findings
-from VQBEGALLib.evidence.numerals import finite
+from VQBEGALLib.evidence.numerals import counted, finite
 from VQBEGALLib.evidence.section import Card, Section
 from VQBEGALLib.evidence.tables import Table
 
@@ -21,19 +21,21 @@ def learning(found: Findings, others: list[Findings]) -> Section:
     section.text.append(
         f"Dice on the {benchmark.split} patients, {AUXILIARY_WORDS[found.auxiliary]}: mean over patients, then over "
         "seeds. Bands: one standard deviation over seeds. In the lower row the difference on common seeds, with its "
-        "95 % interval where there are at least three. The dashed line across is what all slices give."
+        "95 % interval where there are at least three. The dashed line across is what all slices give. "
+        "Where a table counts 2–4 seeds, not all of an arm's runs are finished, and its points rest on different ones."
     )
     for cohort in benchmark.cohorts:
         points = _of(found.points, cohort)
         section.cards.append(_curves(found, cohort, benchmark.rivals(cohort), "learning"))
         arms, top = benchmark.rivals(cohort), benchmark.ceiling
         caption = f"{cohort}: Dice{_ceiling(points, top)}"
-        section.tables.append((caption, tables.by_budget(points, arms, tables.dice_cell)))
+        section.tables.append(_table(found, cohort, caption, tables.by_budget(points, arms, tables.dice_cell)))
         for words, cell in (("Dice of the median patient", tables.median_cell), ("HD95, mm", tables.distance_cell)):
-            section.folded.append((f"{cohort}: {words}", tables.by_budget(points, [*arms, top], cell)))
+            shown = tables.by_budget(points, [*arms, top], cell)
+            section.folded.append(_table(found, cohort, f"{cohort}: {words}", shown))
         for other in others:
             shown = tables.by_budget(_of(other.points, cohort), [*arms, top], tables.dice_cell)
-            section.folded.append((f"{cohort}: Dice {AUXILIARY_WORDS[other.auxiliary]}", shown))
+            section.folded.append(_table(found, cohort, f"{cohort}: Dice {AUXILIARY_WORDS[other.auxiliary]}", shown))
     return section
 
 
@@ -43,7 +45,15 @@ def _ceiling(points: pd.DataFrame, arm: str) -> str:
     if top.empty:
         return ""
     row = top.iloc[-1]
-    return f"; all slices give {tables.spread(row['dice'], row['dice_sd'])} ({int(row['seeds'])} seeds)"
+    return f"; all slices give {tables.spread(row['dice'], row['dice_sd'])} ({counted(row['seeds'], 'seed')})"
+
+
+def _table(found: Findings, cohort: str, caption: str, table: Table) -> tuple[str, Table]:
+    """Return caption and table, in which arms with another network are marked."""
+    benchmark = found.benchmark
+    marked = tables.marked(table, benchmark.other_networks[cohort])
+    note = f"; {tables.MARK}: other network or slices than {benchmark.ours}"
+    return caption + (note if marked != table else ""), marked
 
 
 def _of(table: pd.DataFrame, cohort: str) -> pd.DataFrame:
@@ -61,7 +71,9 @@ def _curves(found: Findings, cohort: str, arms: list[str], name: str) -> Card:
         title=cohort,
         name=f"{name}_{cohort}",
     )
-    return Card(picture, cohort)
+    others = [arm for arm in arms if arm in benchmark.other_networks[cohort]]
+    line = f"Other network or slices than {benchmark.ours}: {', '.join(others)}."
+    return Card(picture, cohort, [line] if others else [])
 
 
 def against_reference(found: Findings) -> Section:
@@ -72,7 +84,9 @@ def against_reference(found: Findings) -> Section:
         "Differences of Dice on the same seeds, and of the mean Dice under the learning curve, with every per cent of "
         "annotated slices counting the same or every doubling. Over seeds: Student's paired t test, two-sided. p is "
         "corrected by Holm's procedure for the rivals of a cohort at a budget; intervals are not. Arms with fewer than "
-        "three common seeds, and those that equal the reference in every seed, have no p.",
+        "three common seeds, and those that equal the reference in every seed, have no p. Arms that train another "
+        f"network or on other slices ({tables.MARK}) differ by more than what they pick; they count as rivals, which "
+        "makes the correction stricter.",
         "Over patients: Wilcoxon's signed-rank test on each patient's mean over seeds. With few patients it cannot "
         "give a small p: at best 0.063 for five, 0.031 for six, before correction.",
     ]
@@ -89,11 +103,13 @@ def against_reference(found: Findings) -> Section:
             )
             section.cards.append(Card(picture, cohort, ["n: common seeds. p: corrected. Hollow: too few seeds."]))
             areas = tables.areas(_of(found.areas, cohort), tests, arms)
-            section.tables.append((f"{cohort}: mean Dice under the learning curve", areas))
-        section.tables.append((f"{cohort}: difference over seeds (p)", _differences(tests, arms)))
+            section.tables.append(_table(found, cohort, f"{cohort}: mean Dice under the learning curve", areas))
+        shown = _differences(tests, arms)
+        section.tables.append(_table(found, cohort, f"{cohort}: difference over seeds (p)", shown))
         own = _of(found.patient_tests, cohort)
         caption = f"{cohort}: difference over patients (p)"
-        section.folded.append((caption, _differences(own[own["family"] == "rivals"], arms, "patients")))
+        shown = _differences(own[own["family"] == "rivals"], arms, "patients")
+        section.folded.append(_table(found, cohort, caption, shown))
     return section
 
 
@@ -108,8 +124,10 @@ def reaching(found: Findings) -> Section:
     section = Section("Slices to come within one point of all slices")
     section.text.append(
         "The fewest annotated slices at which the learning curve first comes within 0.01 of the Dice that all slices "
-        "give, by linear interpolation between neighbouring budgets; on the mean curve and on every seed's own. A seed "
-        "that never comes counts as infinitely many in the median, and leaves the mean ratio unknown."
+        "give, by linear interpolation between neighbouring budgets; on the mean curve and on every seed's own. Only "
+        "seeds count that are complete in the arm and in the reference; ratios are to the reference on the same seeds. "
+        "A seed that never comes counts as infinitely many in the median, and leaves the mean ratio unknown. ≤: there "
+        "at the first budget already, so that fewer might do, and no ratio is taken."
     )
     for cohort in benchmark.cohorts:
         reach = _of(found.reach, cohort)
@@ -121,7 +139,7 @@ def reaching(found: Findings) -> Section:
             f"{cohort}: to reach {finite(top['target'])}, where all slices give {finite(top['ceiling'])}; "
             f"ratios to the slices of {benchmark.reference}"
         )
-        section.tables.append((caption, tables.reaching(reach, benchmark.arms(cohort))))
+        section.tables.append(_table(found, cohort, caption, tables.reaching(reach, benchmark.arms(cohort))))
     return section
 
 
@@ -157,9 +175,11 @@ def ablations(found: Findings) -> Section:
         shown = [arm for arm in benchmark.arms(cohort) if arm in {benchmark.ours, benchmark.reference, *arms}]
         section.cards.append(_curves(found, cohort, shown, "ablations"))
         points, tests = _of(found.points, cohort), _of(found.tests, cohort)
-        section.tables.append((f"{cohort}: Dice", tables.by_budget(points, shown, tables.dice_cell)))
+        dice = tables.by_budget(points, shown, tables.dice_cell)
+        section.tables.append(_table(found, cohort, f"{cohort}: Dice", dice))
         caption = f"{cohort}: difference from {benchmark.reference} over seeds (p)"
-        section.tables.append((caption, _differences(tests[tests["family"] == "ablations"], arms)))
+        compared = _differences(tests[tests["family"] == "ablations"], arms)
+        section.tables.append(_table(found, cohort, caption, compared))
     return section
 
 
@@ -190,7 +210,8 @@ def robustness(found: Findings, worse: pd.DataFrame, words: dict[str, str]) -> S
             name = f"robustness_{cohort}_{index + 1}"
             picture = curves.robustness_curves(points, titles, styles, title=cohort, name=name)
             section.cards.append(Card(picture, cohort))
-        section.tables.append((f"{cohort}: Dice", tables.conditions(points, found.benchmark.arms(cohort))))
+        dice = tables.conditions(points, found.benchmark.arms(cohort))
+        section.tables.append(_table(found, cohort, f"{cohort}: Dice", dice))
     return section
 
 
@@ -205,7 +226,7 @@ def spending(found: Findings, costs: pd.DataFrame) -> Section:
     section.text.append("Wall-clock time on the computers that the runs had, which may have shared their processors.")
     for cohort in found.benchmark.cohorts:
         arms = [*found.benchmark.arms(cohort), found.benchmark.ceiling]
-        section.tables.append((cohort, tables.spending(_of(costs, cohort), arms)))
+        section.tables.append(_table(found, cohort, cohort, tables.spending(_of(costs, cohort), arms)))
     return section
 
 
@@ -216,5 +237,6 @@ def finished(found: Findings) -> Section:
     section.text.append("How many seeds have been trained and evaluated at each budget.")
     for cohort in benchmark.cohorts:
         arms = [*benchmark.arms(cohort), benchmark.ceiling]
-        section.tables.append((cohort, tables.finished_runs(_of(benchmark.rounds, cohort), arms)))
+        shown = tables.finished_runs(_of(benchmark.rounds, cohort), arms)
+        section.tables.append(_table(found, cohort, cohort, shown))
     return section

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -11,6 +12,8 @@ from VQBEGALLib.evidence.numerals import NOTHING, finite, number, p_value, signe
 from VQBEGALLib.evidence.tables import Table
 
 Row = Mapping[str, Any]
+MARK = "†"
+"""Of arms with another network or other slices than ours."""
 
 
 def spread(mean: float, deviation: float, decimals: int = 3) -> str:
@@ -115,7 +118,7 @@ def reaching(found: pd.DataFrame, arms: Sequence[str]) -> Table:
     rows = [
         [
             arm,
-            finite(line["slices"], 0) if line["slices"] == line["slices"] else "not reached",
+            _slices(line["slices"], line["at_first"]),
             finite(line["budget"], 1),
             finite(line["ratio"], 2) if line["ratio"] == line["ratio"] else _bound(line["ratio_below"]),
             f"{int(line['reached'])} of {int(line['seeds'])}",
@@ -130,6 +133,10 @@ def reaching(found: pd.DataFrame, arms: Sequence[str]) -> Table:
     rows.sort(key=lambda row: arms.index(row[0]))
     columns = ["arm", "slices", "% of the pool", "ratio", "reach it", "median slices", "ratio", "95 % interval", "p"]
     return Table(columns, rows, groups=[("", 1), ("curve of the mean", 3), ("seed by seed", 5)])
+
+
+def _slices(count: float, at_first: bool) -> str:
+    return f"{'≤' if at_first else ''}{finite(count, 0)}" if count == count else "not reached"
 
 
 def _bound(ratio: float) -> str:
@@ -164,6 +171,16 @@ def conditions(points: pd.DataFrame, arms: Sequence[str]) -> Table:
         cells = {row["arm"]: dice_cell(row) for row in group.to_dict("records")}
         rows.append([name, f"{level:g}", *(cells.get(arm, NOTHING) for arm in shown)])
     return Table(["condition", "level", *shown], rows)
+
+
+def marked(table: Table, arms: Collection[str]) -> Table:
+    """Return a table in which these arms, as headings or first in a row, carry :data:`MARK`."""
+
+    def named(text: str) -> str:
+        return f"{text} {MARK}" if text in arms else text
+
+    rows = [[named(row[0]), *row[1:]] for row in table.rows]
+    return replace(table, columns=[named(text) for text in table.columns], rows=rows)
 
 
 def markdown(table: Table) -> str:

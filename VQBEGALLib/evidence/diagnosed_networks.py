@@ -12,14 +12,14 @@ from VQBEGALLib.evidence.discriminated import Judgement
 from VQBEGALLib.evidence.entropies import CLEAN, CONDITIONS, NoiseTest
 from VQBEGALLib.evidence.noise import FEATURE_SIGMA, IMAGE_SIGMA
 from VQBEGALLib.evidence.numerals import number
-from VQBEGALLib.evidence.runs import Run
+from VQBEGALLib.evidence.runs import RunStudy
 from VQBEGALLib.evidence.section import Section
 from VQBEGALLib.evidence.snapshot import SAMPLE, Snapshot, spread
 from VQBEGALLib.evidence.tables import Table
 from VQBEGALLib.evidence.view import OURS, View, labelled, mean_sd
 from VQBEGALLib.study.records import Round
 
-Networks = Sequence[tuple[Run, Round]]
+Networks = Sequence[tuple[RunStudy, Round]]
 CONTRASTED = (OURS, "max_entropy")
 """Strategies whose scores are held against what the slices show."""
 POOL = 512

@@ -61,6 +61,16 @@ def finite(value: object, decimals: int = 3) -> str:
     return number(value, decimals) if isinstance(value, (int, float)) and math.isfinite(value) else NOTHING
 
 
+def counted(count: float, word: str) -> str:
+    """Return a number of things with their name, in the plural where there is not one.
+
+    Examples:
+        >>> counted(1, "seed"), counted(4, "seed")
+        ('1 seed', '4 seeds')
+    """
+    return f"{number(int(count))} {word}" + ("" if count == 1 else "s")
+
+
 def p_value(value: object) -> str:
     """Return a p value as text.
 

@@ -12,7 +12,7 @@ import torch
 
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.evidence.numerals import NOTHING, number
-from VQBEGALLib.evidence.runs import Run
+from VQBEGALLib.evidence.runs import RunStudy
 from VQBEGALLib.evidence.section import Section
 from VQBEGALLib.evidence.snapshot import Snapshot, snapshot
 from VQBEGALLib.study.records import Round
@@ -39,7 +39,7 @@ class View:
     results: Path
     cohort: str
     several: bool
-    runs: Sequence[Run]
+    runs: Sequence[RunStudy]
     device: torch.device
     reporter: Reporter
     seeds: int
@@ -63,19 +63,19 @@ class View:
         """Return the stem of a figure's file, its own for each cohort."""
         return f"{stem}_{self.cohort}"
 
-    def newest(self, arm: str) -> list[tuple[Run, Round]]:
+    def newest(self, arm: str) -> list[tuple[RunStudy, Round]]:
         """Return the last network of an arm, of all seeds that are as far as the farthest."""
         runs = [run for run in self.runs if run.arm == arm and run.networks][: self.seeds]
         last = max((run.networks[-1].index for run in runs), default=-1)
         return [(run, run.networks[-1]) for run in runs if run.networks[-1].index == last]
 
-    def first(self, arm: str) -> list[tuple[Run, Round]]:
+    def first(self, arm: str) -> list[tuple[RunStudy, Round]]:
         """Return the first network of an arm, of all seeds that have one before their last."""
         runs = [run for run in self.runs if run.arm == arm][: self.seeds]
         first = min((run.networks[0].index for run in runs if len(run.networks) > 1), default=-1)
         return [(run, item) for run in runs for item in run.networks[:-1] if item.index == first]
 
-    def compared(self) -> dict[str, list[tuple[Run, Round]]]:
+    def compared(self) -> dict[str, list[tuple[RunStudy, Round]]]:
         """Return the last networks of the arms of the paper's figure 3, by what they are called there."""
         found = {}
         for title, arms in COMPARED.items():
@@ -84,12 +84,12 @@ class View:
                 found[title] = self.newest(known[0])
         return found
 
-    def load(self, run: Run, round_: Round) -> Snapshot:
+    def load(self, run: RunStudy, round_: Round) -> Snapshot:
         """Load a round's network; raises as :func:`VQBEGALLib.evidence.snapshot.snapshot`."""
         return snapshot(run.study, round_.index, device=self.device, reporter=self.reporter)
 
 
-def labelled(run: Run, round_: Round) -> str:
+def labelled(run: RunStudy, round_: Round) -> str:
     """Return the labelled share of the pool as text."""
     return f"{run.budget(round_):.3g} %"
 

@@ -230,9 +230,36 @@ def test_what_is_never_reached_is_no_number(patients):
     assert comparisons.slices_to_reach(patients).empty
 
 
-def test_what_is_reached_at_once_counts_with_the_first_budget(patients):
+def test_what_is_reached_at_once_counts_with_at_most_the_first_budget_and_has_no_ratio(patients):
     ceiling = patients_table({"all": (0.6,)}, budgets=(100.0,))
-    assert set(comparisons.slices_to_reach(pd.concat([patients, ceiling]))["slices"]) == {10}
+    found = comparisons.slices_to_reach(pd.concat([patients, ceiling]))
+    assert set(found["slices"]) == set(found["reference_slices"]) == {10}
+    assert found["at_first"].all() and found["reference_at_first"].all()
+    assert found[["ratio", "ratio_below", "ratio_seeds", "p"]].isna().all(axis=None)
+
+
+def test_slices_to_reach_rest_on_seeds_complete_in_both_arms(patients):
+    late = (patients["arm"] == "random_foreground") & (patients["seed"] == 3) & (patients["budget"] > 5)
+    ceiling = patients_table({"all": (0.94,)}, budgets=(100.0,))
+    found = comparisons.slices_to_reach(pd.concat([patients[~late], ceiling]))
+    row, three = one(found, arm="vq_begal"), patients[patients["seed"] < 3]
+    means = {arm: three[three["arm"] == arm].groupby("budget")["dice"].mean().to_numpy() for arm in CURVES}
+    slices = [10 * budget for budget in BUDGETS]
+    assert row["slices"] == pytest.approx(np.interp(0.93, means["vq_begal"], slices))
+    assert row["reference_slices"] == pytest.approx(np.interp(0.93, means["random_foreground"], slices))
+    assert row["ratio"] == pytest.approx(row["slices"] / row["reference_slices"])
+    assert (row["seeds"], row["reached"], row["reference_reached"]) == (3, 3, 3)
+    assert one(found, arm="random_foreground")["slices"] == pytest.approx(row["reference_slices"])
+
+
+def test_an_arm_without_seeds_of_the_reference_stands_by_itself(patients):
+    other = patients[(patients["arm"] != "random_foreground") | (patients["seed"] == 0)]
+    other = other[(other["arm"] != "vq_begal") | (other["seed"] > 0)]
+    ceiling = patients_table({"all": (0.94,)}, budgets=(100.0,))
+    row = one(comparisons.slices_to_reach(pd.concat([other, ceiling])), arm="vq_begal")
+    assert (row["seeds"], row["reached"]) == (3, 3)
+    assert np.isfinite(row["slices"])
+    assert row[["reference_slices", "reference_reached", "ratio", "ratio_below", "p"]].isna().all()
 
 
 def test_robustness_starts_from_the_clean_dice(patients):
@@ -253,6 +280,16 @@ def test_costs_are_seconds_a_round_and_a_run(patients):
     assert (row["runs"], row["rounds"], row["strategy"]) == (4, 4 * 6, "egal")
     assert row[["select_seconds", "train_seconds", "evaluate_seconds"]].tolist() == [8, 60, 8]
     assert row["total_seconds"] == pytest.approx(6 * 76)
+
+
+def test_a_first_round_without_selection_counts_nothing_for_it(patients):
+    rounds = rounds_table(patients[patients["arm"].isin(["egal", "random"])]).astype({"select_seconds": object})
+    rounds.loc[(rounds["round"] == 0) | (rounds["arm"] == "random"), "select_seconds"] = None
+    found = statistics.costs(rounds)
+    assert one(found, arm="egal")["select_seconds"] == 2
+    assert one(found, arm="egal")["total_seconds"] == pytest.approx(6 * 68 + 5 * 2)
+    assert np.isnan(one(found, arm="random")["select_seconds"])
+    assert one(found, arm="random")["total_seconds"] == pytest.approx(6 * 68)
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])

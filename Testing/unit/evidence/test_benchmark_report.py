@@ -24,10 +24,17 @@ from Testing.benchmark_results import (
     whole_benchmark,
     write_results,
 )
-from VQBEGALLib.benchmark import comparisons, statistics
+from VQBEGALLib.benchmark import comparisons, parse_plan, statistics
 from VQBEGALLib.errors import InputError, MissingDependencyError
 from VQBEGALLib.events import Reporter
-from VQBEGALLib.evidence import benchmark_curves, benchmark_differences, benchmark_headlines, benchmark_tables, plotting
+from VQBEGALLib.evidence import (
+    benchmark_curves,
+    benchmark_differences,
+    benchmark_headlines,
+    benchmark_sections,
+    benchmark_tables,
+    plotting,
+)
 from VQBEGALLib.evidence import benchmark_report as report
 from VQBEGALLib.evidence.benchmark_data import OTHER_STYLES, OURS_STYLE, REFERENCE_STYLE, Benchmark
 from VQBEGALLib.evidence.benchmark_findings import Findings, worse_inputs
@@ -205,6 +212,85 @@ def test_headlines_follow_the_numbers_either_way(benchmark):
     few = " ".join(benchmark_headlines.headline(Findings(benchmark, "none"), "mr"))
     assert "on 2 seeds: too few seeds for a test." in few
     assert "no ceiling is known" in few
+
+
+def told(curves: dict[str, tuple[float, ...]], top: float, *, seeds: int = 4, plan: str = "") -> Findings:
+    """Findings of an arm, the reference and the ceiling."""
+    patients = patients_table(curves, budgets=(10.0, 20.0), seeds=seeds)
+    patients = pd.concat([patients, patients_table({"all": (top,)}, budgets=(100.0,), seeds=seeds)])
+    read = parse_plan(plan, Path()) if plan else None
+    return Findings(Benchmark(patients, rounds_table(patients), plan=read), "none")
+
+
+def test_a_ratio_is_a_tile_only_with_its_interval_and_one_seed_is_no_plural(found):
+    assert benchmark_headlines.tiles(found)[1][0] == "3 of 4 seeds"
+    all_reach = told({"vq_begal": (0.8, 0.97), "random_foreground": (0.8, 0.95)}, 0.93)
+    row = all_reach.reach.query("arm == 'vq_begal'").iloc[0]
+    ratio = benchmark_headlines.tiles(all_reach)[1]
+    assert ratio[0] == f"{row['ratio_seeds']:.2f} ×"
+    assert f"95 % interval {row['ratio_low']:.2f} to {row['ratio_high']:.2f}, 4 seeds" in ratio[1]
+    alone = told({"vq_begal": (0.8, 0.95), "random_foreground": (0.8, 0.9)}, 0.95, seeds=1)
+    dice, reached = benchmark_headlines.tiles(alone)
+    assert dice == ("0.960 : 0.910", "ct: Dice of vq_begal and random_foreground at 20 %, 1 common seed")
+    assert reached[0] == "1 of 1 seed"
+    assert reached[1].endswith("random_foreground: 0")
+    assert "on 1 seed: too few" in benchmark_headlines.headline(alone, "ct")[0]
+
+
+def test_what_the_first_budget_reaches_is_needed_at_most():
+    found = told({"vq_begal": (0.95, 0.96), "random_foreground": (0.9, 0.96)}, 0.96)
+    said = benchmark_headlines.headline(found, "ct")[1]
+    assert "of 4 seeds complete in both arms, vq_begal needs at most 100 slices" in said
+    assert "random_foreground needs 183 slices" in said
+    assert rows(benchmark_tables.reaching(found.reach, ["vq_begal"]))["vq_begal"][:3] == ["≤100", "10.0", "–"]
+
+
+PLAN = """
+budgets = [10, 20]
+seeds = [0, 1, 2, 3]
+strategies = ["vq_begal", "random_foreground"]
+[settings]
+steps = 100
+batch_size = 8
+[cohorts.ct]
+primary = "a"
+primary_labels = "b"
+[[arms]]
+name = "all"
+strategy = "random"
+budgets = [100]
+[[arms]]
+name = "mc_dropout"
+strategy = "mc_dropout"
+settings = { dropout = 0.2 }
+[[arms]]
+name = "longer"
+strategy = "vq_begal"
+settings = { steps = 200 }
+"""
+
+
+def test_a_ceiling_that_is_none_is_said_with_how_often_each_slice_was_seen():
+    curves = {"vq_begal": (0.9, 0.97), "random_foreground": (0.9, 0.95)}
+    said = benchmark_headlines.headline(told(curves, 0.96, plan=PLAN), "ct")[-1]
+    assert "on 4 common seeds vq_begal has 0.970 at 20 %, all slices 0.960." in said
+    assert said.endswith("less often: 0.8 times, not 4.0.")  # 100 steps of 8 slices: of 1000, and of 200
+    assert told(curves, 0.975).above_ceiling("ct") is None
+    longer = {"longer": (0.9, 0.98), **curves}
+    said = benchmark_headlines.headline(told(longer, 0.96, plan=PLAN), "ct")[-1]
+    assert "longer has 0.980" in said and "steps" not in said
+
+
+def test_arms_of_another_network_are_marked_and_stay_in_the_family():
+    curves = {arm: (0.9, 0.95) for arm in ("vq_begal", "random_foreground", "mc_dropout", "longer")}
+    found = told(curves, 0.96, plan=PLAN)
+    assert found.benchmark.other_networks == {"ct": {"mc_dropout"}}
+    assert found.tests.query("other_network")["arm"].unique().tolist() == ["mc_dropout"]
+    assert found.tests.query("other_network")["family"].unique().tolist() == ["rivals"]
+    caption, table = benchmark_sections.learning(found, []).tables[0]
+    assert list(rows(table)) == ["vq_begal", "random_foreground", "longer", "mc_dropout †"]
+    assert caption.endswith("†: other network or slices than vq_begal")
+    assert benchmark_sections.finished(told(curves, 0.96)).tables[0][0] == "ct"
 
 
 def test_a_ratio_of_one_is_said_to_be_no_difference():
