@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-import numpy as np
-import numpy.typing as npt
-
 from VQBEGALLib.selection.interface import Context, Pick, Selection, register
 from VQBEGALLib.selection.sampling import k_centre
+from VQBEGALLib.selection.scoring import thumbnails
 from VQBEGALLib.training import Role
 
 SIGNATURE = 16
@@ -31,16 +29,6 @@ def stratified_random(context: Context) -> Selection:
 @register("diversity")
 def diversity(context: Context) -> Selection:
     """Pick slices that look different: greedy k-centre on thumbnails of the primary slices, from a random first."""
-    thumbnails = np.concatenate(
-        [_thumbnails(context, start) for start in range(0, len(context.pool), 64)]
-        or [np.empty((0, SIGNATURE**2), np.float32)]
-    )
-    chosen = k_centre(thumbnails, context.count, initial=thumbnails[:0], generator=context.generator)
+    looks = thumbnails(context, context.pool, SIGNATURE).images[:, 0].flatten(1).numpy()  # (N, SIGNATURE²)
+    chosen = k_centre(looks, context.count, initial=looks[:0], generator=context.generator)
     return Selection([Pick(context.pool[index], Role.ALL) for index in chosen])
-
-
-def _thumbnails(context: Context, start: int) -> npt.NDArray[np.float32]:
-    images = context.reader.read(context.pool[start : start + 64]).primary  # (n, H, W)
-    block = context.reader.size // SIGNATURE
-    small: npt.NDArray[np.float32] = images.reshape(-1, SIGNATURE, block, SIGNATURE, block).mean(axis=(2, 4))
-    return small.reshape(len(images), -1)

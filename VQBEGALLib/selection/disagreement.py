@@ -41,15 +41,18 @@ def spread(predictions: Iterable[Tensor]) -> Spread:
     count = 0
     for logits in predictions:
         p, q = torch.sigmoid(logits), torch.sigmoid(-logits)  # 1 − p would round to 0 for logits past 17
-        organ, rest, entropies = organ + p, rest + q, entropies + binary_entropy(p, q)
+        organ, rest, entropies = organ + p, rest + q, entropies + binary_entropy(torch.minimum(p, q))
         count += 1
-    total = binary_entropy(organ / count, rest / count)
+    total = binary_entropy(torch.minimum(organ, rest) / count)
     return Spread(_mean_over_pixels(total), _mean_over_pixels(entropies / count))
 
 
-def binary_entropy(p: Tensor, q: Tensor) -> Tensor:
-    """Return −p ln p − q ln q, with 0 ln 0 = 0, for p + q = 1 given apart; same shape."""
-    entropy: Tensor = torch.special.entr(p) + torch.special.entr(q)
+def binary_entropy(least: Tensor) -> Tensor:
+    """Return −p ln p − (1 − p) ln(1 − p), with 0 ln 0 = 0, of the smaller of p and 1 − p; same shape.
+
+    From the smaller one it still tells predictions apart whose larger probability rounds to 1.
+    """
+    entropy: Tensor = torch.special.entr(least) - (1 - least) * torch.log1p(-least)
     return entropy
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from VQBEGALLib.network import VQBEGAL
+from VQBEGALLib.selection.disagreement import binary_entropy
 from VQBEGALLib.selection.interface import Context, Selection, register
 from VQBEGALLib.selection.scoring import score_pool
 from VQBEGALLib.selection.vq_begal import largest_first
@@ -19,15 +20,5 @@ def max_entropy(context: Context) -> Selection:
 
 def mask_entropy(model: VQBEGAL, x_c: Tensor, x_m: Tensor, present: Tensor) -> Tensor:
     """Return the mean over pixels of the prediction's entropy, (B,) in [0, ln 2]; a measure for ``score_pairs``."""
-    return binary_entropy(model.segment(x_c)).mean(dim=(1, 2, 3))
-
-
-def binary_entropy(logits: Tensor) -> Tensor:
-    """Return −p ln p − (1 − p) ln(1 − p) of p = sigmoid(logits), float64.
-
-    Written with e = exp(−|l|), ln(1 + e) + |l| e / (1 + e), it still tells confident predictions apart whose p
-    rounds to 0 or 1.
-    """
-    size = logits.to(torch.float64).abs()
-    e = torch.exp(-size)
-    return torch.log1p(e) + size * e / (1 + e)
+    least = torch.sigmoid(-model.segment(x_c).to(torch.float64).abs())  # of p and 1 − p
+    return binary_entropy(least).mean(dim=(1, 2, 3))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.network import VQBEGAL
@@ -18,6 +20,9 @@ from VQBEGALLib.slices.reader import SliceReader
 
 BATCH = 16
 """Pairs scored at a time."""
+
+READ = 256
+"""Pairs averaged down at a time."""
 
 Vectors = npt.NDArray[np.float32]
 """(N, d): one vector a pair."""
@@ -117,3 +122,39 @@ def entropies(model: VQBEGAL, x_c: Tensor, x_m: Tensor, present: Tensor) -> Tens
 
 def _foreground(model: VQBEGAL, x_c: Tensor, x_m: Tensor, present: Tensor) -> Tensor:
     return (model.segment(x_c) > 0).to(torch.float64).mean(dim=(1, 2, 3))
+
+
+@dataclass(frozen=True)
+class Thumbnails:
+    """Small slices of pairs.
+
+    Args:
+        images: primary and auxiliary, (N, 2, side, side), on the CPU.
+        present: whether a pair has a partner, (N,).
+    """
+
+    images: Tensor
+    present: Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def rows(self, chosen: Tensor | slice, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Return chosen images, (n, 2, side, side) float32, and whether each has a partner, on a device."""
+        return self.images[chosen].to(device, torch.float32), self.present[chosen].to(device)
+
+
+def thumbnails(
+    context: Context, pairs: Sequence[SlicePair], side: int, dtype: torch.dtype = torch.float32
+) -> Thumbnails:
+    """Return pairs averaged down to ``side`` pixels, or as they are where they are smaller, read batch by batch."""
+    side = min(side, context.reader.size)
+    images, present = [torch.empty(0, 2, side, side, dtype=dtype)], [torch.empty(0, dtype=torch.bool)]
+    with context.reporter.stage("thumbnails", len(pairs), unit="pair") as stage:
+        for start in range(0, len(pairs), READ):
+            found = context.reader.read(pairs[start : start + READ])
+            both = torch.stack([torch.from_numpy(found.primary), torch.from_numpy(found.auxiliary)], dim=1)
+            images.append(functional.adaptive_avg_pool2d(both, side).to(dtype))
+            present.append(torch.from_numpy(found.present))
+            stage.advance(len(both))
+    return Thumbnails(torch.cat(images), torch.cat(present))

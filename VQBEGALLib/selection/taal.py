@@ -22,8 +22,10 @@ def taal(context: Context) -> Selection:
     """Pick the slices of largest Jensen-Shannon divergence between the masks of eight turned copies.
 
     TAAL (Gaillochet, Desrosiers and Lombaert, 2023) with transforms that need no interpolation, so that all
-    disagreement is the network's. The primary alone is predicted; divergence is taken a pixel, then its mean.
-    Cost: encoder and decoder eight times a slice.
+    disagreement is the network's. Training never shows the network quarter turns or mirror images (see
+    :mod:`VQBEGALLib.training.augmentation`), so the divergence also measures how unfamiliar an orientation is, not only
+    doubt about the slice. The primary alone is predicted; divergence is taken a pixel, then its mean. Cost: encoder and
+    decoder eight times a slice.
     """
     return largest_first(context, score_pool(context, turning_divergence))
 

@@ -7,6 +7,7 @@ after a strategy's name keep its scores and change only how the round is filled 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -72,7 +73,9 @@ def _drawn(scores: Scores, generator: np.random.Generator) -> Order:
 
 
 def _scores(base: Strategy, context: Context) -> Scores:
-    return cast(Scores, base(context).scores)  # what is registered with ``takes`` gives scores
+    """Return the scores of a strategy that is registered with ``takes``; its picks are dropped, so not spread first."""
+    plain = replace(context, config=context.config.replace({"coverage": 1.0}))
+    return cast(Scores, base(plain).scores)
 
 
 def _pick(context: Context, scores: Scores, takes: Takes, high: Order, low: Order) -> Selection:

@@ -5,36 +5,43 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from VQBEGALLib.selection import Context, strategy
-from VQBEGALLib.selection.max_entropy import binary_entropy
+from VQBEGALLib.selection.max_entropy import mask_entropy
 from VQBEGALLib.slices import SlicePair
 from VQBEGALLib.training import Role
 
 Make = Callable[..., Context]
 
 
+def entropy_of(logits: list[float]) -> torch.Tensor:
+    """The measure of slices of one pixel each, for a network that gives these logits."""
+    model = SimpleNamespace(segment=lambda x_c: torch.tensor(logits)[:, None, None, None])
+    return mask_entropy(model, None, None, None)
+
+
 def test_entropy_is_the_formula() -> None:
     logits = torch.linspace(-12, 12, 49)
     p = torch.sigmoid(logits.double())
     expected = -(p * p.log() + (1 - p) * (1 - p).log())
-    found = binary_entropy(logits)
+    found = entropy_of(logits.tolist())
     assert found.dtype == torch.float64
     assert torch.allclose(found, expected, rtol=1e-9, atol=0)
-    assert float(binary_entropy(torch.zeros(()))) == pytest.approx(math.log(2), rel=1e-15)
+    assert float(entropy_of([0.0])) == pytest.approx(math.log(2), rel=1e-15)
 
 
 def test_confident_predictions_are_still_told_apart() -> None:
-    found = binary_entropy(torch.tensor([20.0, 40.0, 80.0, 400.0]))
+    found = entropy_of([20.0, 40.0, 80.0, 400.0])
     assert (found[:-1] > found[1:]).all()
     assert found[-1] > 0
-    assert torch.equal(found, binary_entropy(torch.tensor([-20.0, -40.0, -80.0, -400.0])))
+    assert torch.equal(found, entropy_of([-20.0, -40.0, -80.0, -400.0]))
     assert float(found[1]) == pytest.approx(41 * math.exp(-40), rel=1e-9)
-    assert float(binary_entropy(torch.tensor(1e4))) == 0
+    assert float(entropy_of([1e4])) == 0
 
 
 def test_the_largest_mean_entropies_are_picked_in_order(make_context: Make) -> None:

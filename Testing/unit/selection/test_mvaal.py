@@ -16,7 +16,8 @@ from torch.distributions import Normal, kl_divergence
 from VQBEGALLib.config import preset
 from VQBEGALLib.errors import CancelledError
 from VQBEGALLib.events import Reporter
-from VQBEGALLib.selection import Context, mvaal, strategy
+from VQBEGALLib.selection import Context, mvaal, scoring, strategy
+from VQBEGALLib.selection.scoring import thumbnails
 from VQBEGALLib.selection.vae import LATENT, NOISE, Latent, build_seeded, evidence_loss
 from VQBEGALLib.slices import SlicePair
 from VQBEGALLib.slices.reader import PairImages
@@ -73,7 +74,7 @@ def test_an_outlying_cluster_comes_first() -> None:
 
 def test_the_losses_fall() -> None:
     here = context(pool=pairs("stripe", 0, 50))
-    training = mvaal.Adversaries(mvaal.thumbnails(here, here.labelled), mvaal.thumbnails(here, here.pool), 0, here)
+    training = mvaal.Adversaries(*(thumbnails(here, each, 32) for each in (here.labelled, here.pool)), 0, here)
     training.run(150)
     evidence, critic = np.array(training.history).T
     assert evidence[-10:].mean() < 0.25 * evidence[:10].mean()
@@ -134,14 +135,14 @@ def test_it_reports_its_steps_and_can_be_stopped(tmp_path: Path) -> None:
 def test_thumbnails_are_means_of_blocks(
     make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
-    monkeypatch.setattr(mvaal, "READ", batch)
+    monkeypatch.setattr(scoring, "READ", batch)
     here = make_context(size=64)
     alone = [replace(here.pool[0], partner=None, partner_slice=None), *here.pool[1:]]
-    found = mvaal.thumbnails(here, alone)
+    found = thumbnails(here, alone, 32)
     images = here.reader.read(alone)
     for channel, whole in enumerate((images.primary, images.auxiliary)):
         means = whole.reshape(len(alone), 32, 2, 32, 2).mean(axis=(2, 4))
-        assert np.allclose(found.images[:, channel].float(), means, atol=1e-3)
+        assert np.allclose(found.images[:, channel], means, atol=1e-6)
     assert found.present.tolist() == [False] + [True] * (len(alone) - 1)
 
 

@@ -13,7 +13,7 @@ from scipy.stats import chisquare
 
 from VQBEGALLib.config import preset
 from VQBEGALLib.errors import InputError
-from VQBEGALLib.selection import Context, Selection, names, strategy
+from VQBEGALLib.selection import Context, Selection, coverage, names, strategy
 from VQBEGALLib.selection.interface import Takes
 from VQBEGALLib.selection.wrappers import power, stochastic
 from VQBEGALLib.training import Role
@@ -84,6 +84,15 @@ def test_wrapped_strategies_keep_to_the_interface(make_context: Make, name: str,
 @pytest.mark.parametrize("name", SCORING)
 def test_wrapped_strategies_answer_an_empty_pool_with_nothing(make_context: Make, name: str, wrapper: str) -> None:
     assert strategy(f"{name}+{wrapper}")(make_context(pool=[], dropout=0.2)).picks == []
+
+
+def test_picks_that_are_dropped_are_not_spread_first(make_context: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = make_context()
+    assert context.config.rounds.coverage > 1
+    spread = []
+    monkeypatch.setattr(coverage, "k_centre", lambda *args, **named: spread.append(args))
+    assert len(strategy("vq_begal+power")(context).picks) == context.count
+    assert spread == []
 
 
 def test_strategies_that_do_not_pick_by_scores_cannot_be_wrapped() -> None:
