@@ -73,6 +73,8 @@ class Snapshot:
     ) -> Selection:
         """Let a strategy choose with this network, from a pool and through a reader of its own if wanted.
 
+        It takes the extremes of its scores, vq_begal like all others (``coverage`` 1), so that choices compare.
+
         Raises:
             InputError: there is no such strategy, or it cannot work with this network.
         """
@@ -81,7 +83,7 @@ class Snapshot:
             self.split_pool()[1],
             budget,
             reader or self.material.reader,
-            self.study.config,
+            self.study.config.replace({"coverage": 1.0}),
             np.random.default_rng(seed),
             model=self.model,
             device=self.device,

@@ -231,7 +231,7 @@ def test_a_ratio_is_a_tile_only_with_its_interval_and_one_seed_is_no_plural(foun
     assert f"95 % interval {row['ratio_low']:.2f} to {row['ratio_high']:.2f}, 4 seeds" in ratio[1]
     alone = told({"vq_begal": (0.8, 0.95), "random_foreground": (0.8, 0.9)}, 0.95, seeds=1)
     dice, reached = benchmark_headlines.tiles(alone)
-    assert dice == ("0.960 : 0.910", "ct: Dice of vq_begal and random_foreground at 20 %, 1 common seed")
+    assert dice == ("0.810 : 0.810", "ct: Dice of vq_begal and random_foreground at 10 %, 1 common seed")
     assert reached[0] == "1 of 1 seed"
     assert reached[1].endswith("random_foreground: 0")
     assert "on 1 seed: too few" in benchmark_headlines.headline(alone, "ct")[0]

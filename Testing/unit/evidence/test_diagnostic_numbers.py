@@ -135,6 +135,14 @@ def test_no_noise_changes_nothing_and_much_noise_a_lot(last, strategy):
     assert all(torch.equal(before[name], value) for name, value in last.model.state_dict().items())
 
 
+def test_every_strategy_takes_the_extremes_of_its_scores(last):
+    assert last.study.config.rounds.coverage > 1
+    pairs = last.material.pairs("train")
+    found = last.select("vq_begal", pairs, 6)
+    order = np.argsort(found.scores)
+    assert {pick.pair for pick in found.picks} == {pairs[place] for place in (*order[:3], *order[-3:])}
+
+
 def test_strategies_without_scores_give_no_noise_test(last):
     assert entropies.under_noise(last, "random") is None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -41,13 +42,15 @@ def drawn(section) -> Iterator[np.ndarray]:
         yield images.imread(io.BytesIO(picture.png), format="png")
 
 
-@pytest.fixture
-def section(benchmark_made: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Part], Section]:
-    """Makes one section of the benchmark."""
+@pytest.fixture(scope="module")
+def section(benchmark_made: Path) -> Callable[[Part], Section]:
+    """Makes one section of the benchmark, each once."""
 
+    @cache
     def make(part: Part) -> Section:
-        monkeypatch.setattr(module, "PARTS", (part,))
-        (made,) = diagnostics(benchmark_made, device=CPU, reporter=QUIET)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "PARTS", (part,))
+            (made,) = diagnostics(benchmark_made, device=CPU, reporter=QUIET)
         return made
 
     return make
@@ -140,3 +143,19 @@ def test_runs_come_by_seed_and_other_folders_are_none(results):
     assert [each.seed for each in runs if each.arm == "vq_begal"] == [0, 1, 10]
     assert notes == []
     assert runs[-1].budget(runs[-1].rounds[1]) == pytest.approx(100 * 10 / 28)
+
+
+def test_a_plan_says_which_runs_count_and_what_their_budgets_are(results):
+    plan = """
+    budgets = [20, 35]
+    seeds = [0, 1]
+    strategies = ["vq_begal"]
+    [cohorts.ct]
+    primary = "a"
+    primary_labels = "b"
+    """
+    (results / "plan.toml").write_text(plan, encoding="utf-8")
+    runs, notes = find_runs(results)
+    assert [(each.arm, each.seed) for each in runs] == [("vq_begal", 0), ("vq_begal", 1)]  # the folder of random stays
+    assert notes == []
+    assert [runs[0].budget(round_) for round_ in runs[0].rounds] == [20, 35]
