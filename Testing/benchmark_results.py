@@ -109,7 +109,7 @@ def whole_benchmark() -> tuple[pd.DataFrame, pd.DataFrame]:
         clean,
         noisy(clean, ["vq_begal", "random_foreground"], [0.05, 0.1]),
         patients_table({"all": (0.95,)}, budgets=(100.0,)),
-        patients_table(CURVES, seeds=2, cohort="mr"),
+        patients_table({arm: CURVES[arm] for arm in ("vq_begal", "random_foreground")}, seeds=2, cohort="mr"),
         patients_table({"vq_begal": CURVES["vq_begal"]}, auxiliary="any"),
     ]
     patients = pd.concat(parts, ignore_index=True)

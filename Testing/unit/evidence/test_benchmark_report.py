@@ -203,13 +203,13 @@ def test_the_table_of_slices_bounds_the_ratio_where_only_the_reference_fails():
     assert cells["vq_begal"][:3] == ["180", "18.0", "<0.90"]
 
 
-def test_headlines_follow_the_numbers_either_way(benchmark):
-    ahead = " ".join(benchmark_headlines.headline(Findings(benchmark, "none"), "ct"))
+def test_headlines_follow_the_numbers_either_way(benchmark, found):
+    ahead = " ".join(benchmark_headlines.headline(found, "ct"))
     assert ": ahead." in ahead
     assert "vq_begal needs 200 slices" in ahead
     swapped = Benchmark(benchmark.patients, benchmark.rounds, ours="random_foreground", reference="vq_begal")
     assert ": behind." in " ".join(benchmark_headlines.headline(Findings(swapped, "none"), "ct"))
-    few = " ".join(benchmark_headlines.headline(Findings(benchmark, "none"), "mr"))
+    few = " ".join(benchmark_headlines.headline(found, "mr"))
     assert "on 2 seeds: too few seeds for a test." in few
     assert "no ceiling is known" in few
 
