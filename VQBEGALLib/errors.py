@@ -7,6 +7,7 @@ that the command line ends with, so that a script or the panel can tell them apa
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 _TOO_LARGE = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
 """How torch words a lack of memory where it raises a bare RuntimeError: on the processor and on Apple's GPUs."""
@@ -87,3 +88,29 @@ class CancelledError(VQBEGALError):
 
     def __init__(self, problem: str = "Cancelled; everything finished so far is kept.", remedy: str = "") -> None:
         super().__init__(problem, remedy)
+
+
+def as_told(error: BaseException) -> VQBEGALError:
+    """Return an error as a person is told of it: what is wrong and what to do."""
+    if isinstance(error, VQBEGALError):
+        return error
+    if isinstance(error, ImportError):
+        package = (error.name or "").partition(".")[0]
+        if not package:
+            return MissingDependencyError(f"A Python package cannot be loaded: {error}.", "Install it again.")
+        return MissingDependencyError(
+            f"The Python package {package} is not installed, or cannot be loaded.",
+            f"Run: python -m pip install {package}",
+        )
+    if lacks_memory(error):
+        return OutOfMemoryError(
+            "There is too little memory for this step.",
+            "Close other programs, or create the study with a smaller preset, size or batch_size.",
+        )
+    if isinstance(error, OSError):
+        place = f" ({Path(error.filename).name})" if isinstance(error.filename, str) else ""
+        return StorageError(f"{error.strerror or error}{place}.", "Check the path, the permissions and the free space.")
+    return VQBEGALError(
+        f"Something unexpected went wrong ({type(error).__name__}).",
+        "Run the command again with --debug and report what it prints.",
+    )

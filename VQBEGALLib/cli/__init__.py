@@ -13,19 +13,11 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from VQBEGALLib.cli.parser import build_parser
 from VQBEGALLib.cli.terminal import JsonOutput, Output, TextOutput
 from VQBEGALLib.cli.together import Command, prepared, several, shared
-from VQBEGALLib.errors import (
-    CancelledError,
-    MissingDependencyError,
-    OutOfMemoryError,
-    StorageError,
-    VQBEGALError,
-    lacks_memory,
-)
+from VQBEGALLib.errors import CancelledError, MissingDependencyError, as_told
 from VQBEGALLib.events import Reporter
 
 
@@ -75,32 +67,6 @@ def _show_where(error: BaseException) -> None:
             return
         sys.stderr.write("\nbefore that:\n")
         error = earlier
-
-
-def as_told(error: Exception) -> VQBEGALError:
-    """Return an error as a person is told of it: what is wrong and what to do."""
-    if isinstance(error, VQBEGALError):
-        return error
-    if isinstance(error, ImportError):
-        package = (error.name or "").partition(".")[0]
-        if not package:
-            return MissingDependencyError(f"A Python package cannot be loaded: {error}.", "Install it again.")
-        return MissingDependencyError(
-            f"The Python package {package} is not installed, or cannot be loaded.",
-            f"Run: python -m pip install {package}",
-        )
-    if lacks_memory(error):
-        return OutOfMemoryError(
-            "There is too little memory for this step.",
-            "Close other programs, or create the study with a smaller preset, size or batch_size.",
-        )
-    if isinstance(error, OSError):
-        place = f" ({Path(error.filename).name})" if isinstance(error.filename, str) else ""
-        return StorageError(f"{error.strerror or error}{place}.", "Check the path, the permissions and the free space.")
-    return VQBEGALError(
-        f"Something unexpected went wrong ({type(error).__name__}).",
-        "Run the command again with --debug and report what it prints.",
-    )
 
 
 def _command(options: argparse.Namespace) -> Command:

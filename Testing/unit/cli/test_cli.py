@@ -21,11 +21,10 @@ import torch
 import VQBEGALLib.network.device
 import VQBEGALLib.rounds
 from VQBEGALLib import __version__
-from VQBEGALLib.cli import as_told
 from VQBEGALLib.cli.parser import build_parser
 from VQBEGALLib.cli.tables import slice_numbers
 from VQBEGALLib.cli.terminal import TextOutput
-from VQBEGALLib.errors import InputError, MissingDependencyError, OutOfMemoryError, StorageError
+from VQBEGALLib.errors import InputError, MissingDependencyError, OutOfMemoryError, StorageError, as_told
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.study import Study
 from VQBEGALLib.volumes import read_volume
