@@ -41,7 +41,7 @@ class Fields:
     def number(self, name: str, default: float) -> float:
         """Return a number."""
         value = self._left.pop(name, default)
-        return float(value) if _is_number(value) else self._refuse(name, "a number")
+        return float(value) if is_number(value) else self._refuse(name, "a number")
 
     def texts(self, name: str, default: tuple[str, ...]) -> tuple[str, ...]:
         """Return a list of texts."""
@@ -50,16 +50,16 @@ class Fields:
         return tuple(values) if right else self._refuse(name, "a list of texts")
 
     def choices(self, name: str, choices: tuple[str, ...], default: tuple[str, ...]) -> tuple[str, ...]:
-        """Return a list of words out of those there are."""
+        """Return a list of words out of those there are, each once."""
         found = self.texts(name, default)
-        if not found or set(found) - set(choices):
-            self._refuse(name, f"a list out of {', '.join(choices)}")
+        if not found or set(found) - set(choices) or len(set(found)) < len(found):
+            self._refuse(name, f"a list out of {', '.join(choices)}, each once")
         return found
 
     def numbers(self, name: str, default: tuple[float, ...]) -> tuple[float, ...]:
         """Return a list of numbers."""
         values = self._left.pop(name, list(default))
-        right = isinstance(values, list) and all(map(_is_number, values))
+        right = isinstance(values, list) and all(map(is_number, values))
         return tuple(map(float, values)) if right else self._refuse(name, "a list of numbers")
 
     def mapping(self, name: str) -> dict[str, Any]:
@@ -87,5 +87,6 @@ class Fields:
         raise InputError(f"{self.where}: {name} is not {wanted}.", REMEDY)
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Tell whether a value of TOML is a number; truth is none."""
     return isinstance(value, int | float) and not isinstance(value, bool)

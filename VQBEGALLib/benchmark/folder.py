@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+from VQBEGALLib.benchmark import purpose
 from VQBEGALLib.benchmark.plan import Cohort, Plan, Run
-from VQBEGALLib.config import Config
 from VQBEGALLib.errors import InputError, StudyError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.rounds import Material
-from VQBEGALLib.storage import make_folder, storing, temporary_sibling, write_bytes
+from VQBEGALLib.storage import TEMPORARY, make_folder, storing, temporary_sibling, write_bytes
 from VQBEGALLib.study import Study
-from VQBEGALLib.study.cohort import gather
+from VQBEGALLib.study.cohort import NewSubject, gather
 from VQBEGALLib.study.imagestore import CACHE, CASES
 from VQBEGALLib.study.locking import HOLDER, LOCK
+from VQBEGALLib.study.records import Split
 
 PLAN = "plan.toml"
 CANCEL = "cancel"
@@ -24,10 +27,11 @@ CANCEL = "cancel"
 EVALUATIONS = "benchmark.json"
 """What a round of a run cost and reached; beside its ``round.json``."""
 
-
 RUNS = "runs"
 SEEDS = "seeds"
 """First rounds, each shared by all runs that it is the same for."""
+BASE = "base"
+"""A prepared study a cohort."""
 
 
 class ResultsFolder:
@@ -51,17 +55,28 @@ class ResultsFolder:
 
     def base(self, cohort: Cohort) -> Path:
         """Return where a cohort's prepared study lies."""
-        return self.path / "base" / cohort.name
+        return self.path / BASE / cohort.name
 
     def open(self, plan: Plan) -> None:
-        """Make the folder, or take it up again where it was made for the same plan.
+        """Make the folder, or take it up again with the same plan or one that has grown.
+
+        Copies that an earlier call left half made are removed.
 
         Raises:
-            StudyError: it holds results of another plan, or something else.
+            StudyError: it holds something else, or what it holds of a cohort or run of the plan was made for another
+                plan; nothing is changed then.
         """
         if self.path.exists() and any(self.path.iterdir()) and not (self.path / PLAN).exists():
             raise StudyError(f"{self.path} is not empty and holds no benchmark.", "Choose another folder.")
+        for cohort in plan.cohorts:
+            if self.base(cohort).exists():
+                _check(self.base(cohort), f"The cohort {cohort.name}", purpose.of_cohort(plan, cohort))
+        for run in plan.runs():
+            _check(self.run(run), f"The run {run.name}", purpose.of_run(plan, run))
         make_folder(self.path)
+        for part, depth in ((BASE, ""), (RUNS, "*/*/"), (SEEDS, "*/*/")):
+            for left in self.path.glob(f"{part}/{depth}{TEMPORARY}*"):
+                shutil.rmtree(left, ignore_errors=True)
         self.cancel_file.unlink(missing_ok=True)
         write_bytes(self.path / PLAN, plan.text.encode())
 
@@ -73,34 +88,26 @@ class ResultsFolder:
         """Make a cohort's prepared study, whose images and slices all its runs share.
 
         Raises:
-            InputError: images or labels are missing or cannot be used.
+            InputError: images or labels are missing or cannot be used, or a split that is evaluated has nobody.
             StudyError: it was made with other settings of slices.
         """
         folder, config = self.base(cohort), plan.base(cohort)
         if folder.exists():
-            if Study.open(folder).config.slices != config.slices:
+            study = Study.open(folder)
+            if study.config.slices != config.slices:
                 raise StudyError(
                     f"{folder} was prepared with other settings of slices.", "Choose another results folder."
                 )
+            _require_splits(plan, cohort, {each.split for each in study.cases()})
             return folder
-        members = gather(
-            cohort.primary,
-            cohort.auxiliary,
-            primary_labels=cohort.primary_labels,
-            auxiliary_labels=cohort.auxiliary_labels,
-            split=cohort.split,
-        )
-        lost = [each.name for each in members if each.primary is not None and each.primary_reference is None]
-        if lost:
-            raise InputError(
-                f"The cohort {cohort.name!r} has no labels of {', '.join(lost[:8])}.", "A benchmark needs them all."
-            )
+        members = _members(plan, cohort)
         temporary = temporary_sibling(folder)
         make_folder(folder.parent)
         try:
             study = Study.create(temporary, config, members, reporter=reporter)
             with study.writing("prepare"):
                 Material(study, reporter)
+            purpose.note(temporary, purpose.of_cohort(plan, cohort))
             temporary.replace(folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -110,38 +117,82 @@ class ResultsFolder:
         """Return a run's study: a copy of the cohort's, or of the first round that it shares where that is done.
 
         Raises:
-            StudyError: it was begun with other settings than the plan gives now.
+            StudyError: it was begun for something else than the plan says now.
         """
-        folder, config = self.run(run, part), plan.config(run)
+        folder = self.run(run, part)
         if not folder.exists():
-            source = self.base(run.cohort)
-            first = plan.seed_round(run)
-            if part == RUNS and first is not None and self.finished_rounds(first, SEEDS):
-                source = self.run(first, SEEDS)
-            temporary = temporary_sibling(folder)
-            make_folder(folder.parent)
-            try:
-                clone(source, temporary)
-                Study.open(temporary).configure(_every_setting(config))
-                temporary.replace(folder)
-            finally:
-                shutil.rmtree(temporary, ignore_errors=True)
-        study = Study.open(folder)
-        for name in ("seed", "slices", "network", "training"):
-            if getattr(study.config, name) != getattr(config, name):
-                raise StudyError(
-                    f"{run.name} was begun with other settings of {name} than the plan gives now.",
-                    f"Give the arm another name, or remove {folder}.",
-                )
-        return study
+            self._begin(plan, run, part)
+        if part == RUNS:  # the name of a shared first round says what it is made for
+            wanted = purpose.of_run(plan, run)
+            _check(folder, f"The run {run.name}", wanted)
+            purpose.note(folder, wanted)
+        return Study.open(folder)
+
+    def _begin(self, plan: Plan, run: Run, part: str) -> None:
+        folder, source = self.run(run, part), self.base(run.cohort)
+        first = plan.seed_round(run)
+        if part == RUNS and first is not None and self.finished_rounds(first, SEEDS):
+            source = self.run(first, SEEDS)
+        temporary = temporary_sibling(folder)
+        make_folder(folder.parent)
+        try:
+            clone(source, temporary)
+            Study.open(temporary).configure(purpose.every_setting(plan.config(run)))
+            if part == RUNS:
+                purpose.note(temporary, purpose.of_run(plan, run))
+            temporary.replace(folder)
+        except OSError:
+            if not folder.exists():  # else a worker that was taken for dead has made it meanwhile
+                raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _every_setting(config: Config) -> dict[str, object]:
-    """Return a configuration as changes by name."""
-    found: dict[str, object] = {}
-    for name, value in config.to_json().items():
-        found |= {f"{name}.{key}": each for key, each in value.items()} if isinstance(value, dict) else {name: value}
-    return found
+def _check(folder: Path, what: str, wanted: Mapping[str, Any]) -> None:
+    """Refuse a folder that was made for something else.
+
+    Raises:
+        StudyError: it was.
+    """
+    if found := purpose.differences(folder, wanted):
+        raise StudyError(
+            f"{what} was begun with other settings than the plan gives now: {', '.join(found)}.",
+            f"Give it another name in the plan, or remove {folder}.",
+        )
+
+
+def _members(plan: Plan, cohort: Cohort) -> list[NewSubject]:
+    """Return whom a cohort consists of.
+
+    Raises:
+        InputError: images or labels are missing or cannot be used, or a split that is evaluated has nobody.
+    """
+
+    def path(named: Path | None) -> Path | None:
+        return None if named is None else plan.folder / named
+
+    members = gather(
+        plan.folder / cohort.primary,
+        path(cohort.auxiliary),
+        primary_labels=path(cohort.primary_labels),
+        auxiliary_labels=path(cohort.auxiliary_labels),
+        split=path(cohort.split),
+    )
+    cases = [each for each in members if each.primary is not None]
+    if lost := [each.name for each in cases if each.primary_reference is None]:
+        raise InputError(
+            f"The cohort {cohort.name!r} has no labels of {', '.join(lost[:8])}.", "A benchmark needs them all."
+        )
+    _require_splits(plan, cohort, {each.split for each in cases})
+    return members
+
+
+def _require_splits(plan: Plan, cohort: Cohort, there: set[Split]) -> None:
+    if empty := [split for split in plan.splits if split not in there]:
+        raise InputError(
+            f"The cohort {cohort.name!r} has nobody in its {empty[0]} split.",
+            "Correct the split, or leave it out of the plan's splits.",
+        )
 
 
 def clone(source: Path, target: Path) -> None:
@@ -156,4 +207,9 @@ def clone(source: Path, target: Path) -> None:
         return shutil.copy2(origin, copied)
 
     with storing(target):
-        shutil.copytree(source, target, copy_function=copy, ignore=shutil.ignore_patterns(LOCK, HOLDER, ".*.tmp"))
+        shutil.copytree(
+            source,
+            target,
+            copy_function=copy,
+            ignore=shutil.ignore_patterns(LOCK, HOLDER, purpose.FILE, f"{TEMPORARY}*"),
+        )

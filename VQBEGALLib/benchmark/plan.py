@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import re
+import math
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from VQBEGALLib.benchmark.conditions import find_condition
-from VQBEGALLib.benchmark.fields import Fields
+from VQBEGALLib.benchmark.fields import Fields, is_number
+from VQBEGALLib.benchmark.plan_checks import check
 from VQBEGALLib.config import PRESETS, Config, preset
 from VQBEGALLib.errors import InputError
 from VQBEGALLib.rounds.evaluation import Auxiliary
-from VQBEGALLib.selection import strategy
 from VQBEGALLib.study.records import Split
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 _SPLITS = ("validation", "test")
 _AUXILIARY = ("none", "own", "any")
 
@@ -29,8 +28,9 @@ class Cohort:
 
     Args:
         name: short, for folders and tables.
-        primary, auxiliary, primary_labels, auxiliary_labels: folders; see :func:`VQBEGALLib.study.cohort.gather`.
-        split: JSON file that says who trains, validates and tests.
+        primary, auxiliary, primary_labels, auxiliary_labels: folders, as the plan writes them; see
+            :func:`VQBEGALLib.study.cohort.gather`.
+        split: JSON file that says who trains, validates and tests; as the plan writes it.
         settings: changes of settings that this cohort needs, for example ``primary_modality``.
     """
 
@@ -105,6 +105,7 @@ class Plan:
 
     Args:
         text: the file's own text.
+        folder: what its relative paths start from.
         preset: settings that everything starts from.
         settings: changes of them.
         cohorts, arms: what is compared.
@@ -114,6 +115,7 @@ class Plan:
     """
 
     text: str
+    folder: Path
     preset: str
     settings: Mapping[str, object]
     cohorts: tuple[Cohort, ...]
@@ -148,7 +150,8 @@ class Plan:
             return None
         config = self.config(run)
         shared = [config.organ, config.slices, config.network, config.training, config.inference]
-        text = repr([*shared, config.rounds.cold_start, first, arm.boundary_noise])
+        done = [config.rounds.cold_start, first, arm.boundary_noise, self.splits, self.auxiliary]
+        text = repr([*shared, *done])
         digest = hashlib.sha256(text.encode()).hexdigest()[:12]
         return Run(run.cohort, replace(arm, name=digest, budgets=(first,)), run.seed)
 
@@ -190,9 +193,10 @@ def parse_plan(text: str, folder: Path) -> Plan:
     robust = read.table("robustness")
     plan = Plan(
         text,
+        folder,
         chosen,
         read.mapping("settings"),
-        tuple(_cohort(name, part, folder) for name, part in read.named_tables("cohorts")),
+        tuple(_cohort(name, part) for name, part in read.named_tables("cohorts")),
         tuple(arms),
         cast("tuple[Split, ...]", read.choices("splits", _SPLITS, _SPLITS)),
         cast("tuple[Auxiliary, ...]", read.choices("auxiliary", _AUXILIARY, ("none",))),
@@ -204,7 +208,7 @@ def parse_plan(text: str, folder: Path) -> Plan:
     )
     robust.close()
     read.close()
-    _check(plan)
+    check(plan)
     return plan
 
 
@@ -219,10 +223,10 @@ def _toml(text: str) -> dict[str, Any]:
         raise InputError(f"The plan is not TOML: {error}.", "docs/BENCHMARK.md shows one.") from error
 
 
-def _cohort(name: str, read: Fields, folder: Path) -> Cohort:
+def _cohort(name: str, read: Fields) -> Cohort:
     def path(key: str) -> Path | None:
         text = read.text(key, "")
-        return folder / text if text else None
+        return Path(text) if text else None
 
     primary, labels = path("primary"), path("primary_labels")
     if primary is None or labels is None:
@@ -253,7 +257,7 @@ def _arm(read: Fields, seeds: tuple[int, ...], budgets: tuple[float, ...]) -> Ar
 
 def _seeds(read: Fields, default: tuple[int, ...]) -> tuple[int, ...]:
     numbers = read.numbers("seeds", default)
-    if not numbers or any(number != int(number) or number < 0 for number in numbers):
+    if not numbers or any(not math.isfinite(each) or each != int(each) or each < 0 for each in numbers):
         raise InputError(f"{read.where} has seeds that are no whole numbers.", "Write for example seeds = [0, 1].")
     return tuple(int(number) for number in numbers)
 
@@ -270,30 +274,8 @@ def _budgets(read: Fields, default: tuple[float, ...]) -> tuple[float, ...]:
 def _conditions(read: Fields) -> Iterator[tuple[str, tuple[float, ...]]]:
     for name, levels in read.mapping("conditions").items():
         condition = find_condition(name)
-        if not isinstance(levels, list) or any(isinstance(each, bool | str) for each in levels):
+        if not isinstance(levels, list) or not all(map(is_number, levels)):
             raise InputError(f"The levels of {name!r} are no list of numbers.", f"Write {name} = [0.1, 0.2].")
         for level in levels:
             condition.check(level)
         yield name, tuple(float(level) for level in levels or condition.levels)
-
-
-def _check(plan: Plan) -> None:
-    """Refuse at once what would fail hours later."""
-    for kind, names in (("cohort", [each.name for each in plan.cohorts]), ("arm", [each.name for each in plan.arms])):
-        if not names:
-            raise InputError(f"The plan has no {kind}.", "docs/BENCHMARK.md shows a plan.")
-        for name in names:
-            if not _NAME.fullmatch(name):
-                raise InputError(f"{name!r} cannot be the name of a folder.", f"Give the {kind} a name of letters.")
-            if names.count(name) > 1:
-                raise InputError(f"Two parts of the plan are called {name!r}.", f"Give each {kind} its own name.")
-    for arm in plan.arms:
-        strategy(arm.strategy)
-        if not arm.budgets:
-            raise InputError(f"The arm {arm.name!r} has no budgets.", "Write for example budgets = [1, 2, 5, 10].")
-        if lost := set(arm.cohorts) - {each.name for each in plan.cohorts}:
-            raise InputError(f"The arm {arm.name!r} names cohorts that there are not: {', '.join(sorted(lost))}.")
-    if lost := set(plan.robustness.arms) - {each.name for each in plan.arms}:
-        raise InputError(f"robustness names arms that there are not: {', '.join(sorted(lost))}.")
-    for run in plan.runs():
-        plan.config(run)

@@ -27,7 +27,7 @@ def test_strategies_become_arms_and_paths_start_at_the_plan():
         ("random", "random", (1.0, 2.5)),
         ("vq_begal", "vq_begal", (1.0, 2.5)),
     ]
-    assert found.cohorts[0].primary == Path("/data/ct")
+    assert found.folder / found.cohorts[0].primary == Path("/data/ct")
     assert found.cohorts[0].auxiliary is None
 
 
@@ -102,12 +102,47 @@ def test_conditions_take_their_own_levels_where_the_plan_gives_none():
         ('budgets = [5]\n[[arms]]\nname = "../up"\nstrategy = "random"', "name of a folder"),
         ('budgets = [5]\n[[arms]]\nname = "a"\nstrategy = "random"\ncohorts = ["pet"]', "pet"),
         ('preset = "huge"\nstrategies = ["random"]\nbudgets = [5]', "huge"),
+        ('strategies = ["random"]\nbudgets = [5]\nseeds = [inf]', "no whole numbers"),
+        ('strategies = ["random"]\nbudgets = [5]\nseeds = [nan]', "no whole numbers"),
+        ('strategies = ["random"]\nbudgets = [nan]', "do not rise"),
+        ('budgets = [5]\n[[arms]]\nname = "a"\nstrategy = "random"\n[[arms]]\nname = "A"\nstrategy = "egal"', "case"),
+        ('budgets = [5]\n[[arms]]\nname = "a"\nstrategy = "random"\nboundary_noise = -1', "boundary_noise of -1 mm"),
+        ('budgets = [5]\n[[arms]]\nname = "a"\nstrategy = "random"\nboundary_noise = nan', "boundary_noise"),
+        ('strategies = ["mc_dropout"]\nbudgets = [5]', "needs dropout"),
+        ('strategies = ["mc_dropout+stochastic"]\nbudgets = [5]', "needs dropout"),
+        ('strategies = ["random"]\nbudgets = [5]\n[robustness]\narms = ["random"]\nbudgets = [6]', "budgets .* 6"),
+        ('strategies = ["random"]\nbudgets = [5]\n[robustness]\nconditions = { blur_primary = [nan] }', "level"),
+        ('strategies = ["random"]\nbudgets = [5]\n[robustness]\nconditions = { blur_primary = [[1]] }', "no list"),
+        (
+            'splits = ["validation"]\nstrategies = ["random"]\nbudgets = [5]\n'
+            '[robustness]\narms = ["random"]\nconditions = { blur_primary = [1] }',
+            "test split",
+        ),
+        ('splits = ["test", "test"]\nstrategies = ["random"]\nbudgets = [5]', "splits"),
         ('splits = ["train"]\nstrategies = ["random"]\nbudgets = [5]', "splits"),
     ],
 )
 def test_what_is_wrong_is_told_at_once(text, said):
     with pytest.raises(InputError, match=said):
         plan(text)
+
+
+def test_cohorts_that_differ_only_in_case_are_told():
+    with pytest.raises(InputError, match="case"):
+        plan('strategies = ["random"]\nbudgets = [5]\n[cohorts.CT]\nprimary = "a"\nprimary_labels = "b"')
+
+
+def test_mc_dropout_with_dropout_is_fine():
+    found = plan('budgets = [5]\n[[arms]]\nname = "mc_dropout"\nsettings = { dropout = 0.2 }')
+    assert found.config(found.runs()[0]).network.dropout == 0.2
+
+
+def test_a_first_round_is_shared_only_where_it_is_evaluated_in_the_same_way():
+    text = 'strategies = ["random", "egal"]\nbudgets = [5]\n'
+    first, second = plan(text), plan('splits = ["test"]\n' + text)
+    shared = [found.seed_round(run) for found in (first, second) for run in found.runs()]
+    assert shared[0] and shared[1] and shared[2]
+    assert shared[0].name == shared[1].name != shared[2].name
 
 
 def test_a_cohort_needs_labels():

@@ -1,0 +1,82 @@
+"""What of a plan would fail hours later, or mean nothing, is refused when it is read."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from VQBEGALLib.errors import InputError
+from VQBEGALLib.selection import strategy
+
+if TYPE_CHECKING:
+    from VQBEGALLib.benchmark.plan import Arm, Plan
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+
+
+def check(plan: Plan) -> None:
+    """Make sure that every run of a plan can be done and every part of it means something.
+
+    Raises:
+        InputError: see the sentences below.
+    """
+    _names("cohort", [each.name for each in plan.cohorts])
+    _names("arm", [each.name for each in plan.arms])
+    for arm in plan.arms:
+        _arm(plan, arm)
+    _robustness(plan)
+    for run in plan.runs():
+        config = plan.config(run)
+        if run.arm.strategy.startswith("mc_dropout") and config.network.dropout == 0:
+            raise InputError(
+                f"The arm {run.arm.name!r} needs dropout, and its network has none.",
+                "Give it for example settings = { dropout = 0.2 }.",
+            )
+
+
+def _names(kind: str, names: list[str]) -> None:
+    if not names:
+        raise InputError(f"The plan has no {kind}.", "docs/BENCHMARK.md shows a plan.")
+    folded = [name.casefold() for name in names]
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise InputError(f"{name!r} cannot be the name of a folder.", f"Give the {kind} a name of letters.")
+        if folded.count(name.casefold()) > 1:  # one folder on many file systems
+            raise InputError(
+                f"Two parts of the plan are called {name!r}, or differ only in case.", f"Give each {kind} its own name."
+            )
+
+
+def _arm(plan: Plan, arm: Arm) -> None:
+    strategy(arm.strategy)
+    if not arm.budgets:
+        raise InputError(f"The arm {arm.name!r} has no budgets.", "Write for example budgets = [1, 2, 5, 10].")
+    if not 0 <= arm.boundary_noise < float("inf"):
+        raise InputError(
+            f"The arm {arm.name!r} has a boundary_noise of {arm.boundary_noise:g} mm.", "Give 0 or a positive number."
+        )
+    if lost := set(arm.cohorts) - {each.name for each in plan.cohorts}:
+        raise InputError(
+            f"The arm {arm.name!r} names cohorts that there are not: {', '.join(sorted(lost))}.", "Correct their names."
+        )
+
+
+def _robustness(plan: Plan) -> None:
+    robust = plan.robustness
+    arms = {arm.name: arm for arm in plan.arms}
+    if lost := set(robust.arms) - set(arms):
+        raise InputError(
+            f"robustness names arms that there are not: {', '.join(sorted(lost))}.", "Correct their names."
+        )
+    there = {budget for name in robust.arms for budget in arms[name].budgets}
+    if unknown := set(robust.budgets) - there:
+        budgets = ", ".join(f"{each:g}" for each in sorted(unknown))
+        raise InputError(
+            f"robustness names budgets that none of its arms has: {budgets}.",
+            "Choose out of theirs, or leave budgets out for the last.",
+        )
+    if robust.arms and robust.conditions and "test" not in plan.splits:
+        raise InputError(
+            "robustness is evaluated on the test split, which the plan's splits leave out.",
+            'Add "test" to splits, or leave robustness out.',
+        )
