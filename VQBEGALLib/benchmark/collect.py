@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas
+import pyarrow  # noqa: F401 – pandas writes Parquet with it; that it is missing must show before anything is computed
 
+from VQBEGALLib.benchmark.environment import write_environments
 from VQBEGALLib.benchmark.folder import EVALUATIONS, ResultsFolder
 from VQBEGALLib.benchmark.plan import Plan, Run
 from VQBEGALLib.storage import read_json, write_bytes
@@ -25,11 +28,15 @@ ROUNDS = (
     *("codes_primary", "codes_auxiliary", "codes_shared", "discriminator_right", "score_spread", "foreground_picked"),
 )
 PICKS = (*("cohort", "arm", "seed", "budget", "round", "case", "slice", "position", "score", "role", "foreground"),)
+MEASURED = {"select_seconds", "score"}
+"""Columns in which a whole table may have nothing."""
 TABLES = {"patients": PATIENTS, "rounds": ROUNDS, "picks": PICKS}
 
 
 def collect(results: ResultsFolder, plan: Plan) -> dict[str, pandas.DataFrame]:
     """Gather all finished rounds and write ``patients``, ``rounds`` and ``picks`` as CSV and Parquet.
+
+    The machines that they were computed on go to ``environment.json``.
 
     Args:
         results: folder of the benchmark; unfinished runs give the rounds that they have.
@@ -42,15 +49,28 @@ def collect(results: ResultsFolder, plan: Plan) -> dict[str, pandas.DataFrame]:
         StorageError: the disk is full or refuses; the old tables are intact.
     """
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
+    environments: list[dict[str, Any]] = []
+    for run, round_, found in _finished(results, plan):
+        _round(rows, run, round_, found)
+        environments += [found["environment"]] if "environment" in found else []
+    tables = {}
+    for name, columns in TABLES.items():
+        table = pandas.DataFrame(rows[name], columns=list(columns))
+        tables[name] = table.astype(dict.fromkeys(MEASURED.intersection(columns), float))
+        write_table(results.path / name, tables[name])
+    write_environments(results.path, environments)
+    return tables
+
+
+def _finished(results: ResultsFolder, plan: Plan) -> Iterator[tuple[Run, Round, dict[str, Any]]]:
+    """Yield every evaluated round of the plan's runs with what its evaluation found."""
     for run in plan.runs():
         if results.finished_rounds(run):
             study = Study.open(results.run(run))
             for round_ in study.rounds():
-                _round(rows, run, study.folder, round_)
-    tables = {name: pandas.DataFrame(rows[name], columns=list(columns)) for name, columns in TABLES.items()}
-    for name, table in tables.items():
-        write_table(results.path / name, table)
-    return tables
+                path = round_folder(study.folder, round_.index) / EVALUATIONS
+                if path.exists():
+                    yield run, round_, read_json(path)
 
 
 def write_table(stem: Path, table: pandas.DataFrame) -> None:
@@ -61,11 +81,7 @@ def write_table(stem: Path, table: pandas.DataFrame) -> None:
     write_bytes(stem.with_name(f"{stem.name}.parquet"), stream.getvalue())
 
 
-def _round(rows: dict[str, list[dict[str, Any]]], run: Run, study: Path, round_: Round) -> None:
-    path = round_folder(study, round_.index) / EVALUATIONS
-    if not path.exists():
-        return
-    found = read_json(path)
+def _round(rows: dict[str, list[dict[str, Any]]], run: Run, round_: Round, found: dict[str, Any]) -> None:
     key = {"cohort": run.cohort.name, "arm": run.arm.name, "seed": run.seed, "budget": found["budget"]}
     slices = round_.figures["labelled"]
     for evaluation in found["evaluations"]:
@@ -89,7 +105,7 @@ def _costs(round_: Round, found: dict[str, Any]) -> dict[str, Any]:
         "slices": figures["labelled"],
         "pool": figures["pool"],
         "select_seconds": found["select_seconds"],
-        "train_seconds": found["train_seconds"],
+        "train_seconds": found.get("train_seconds", figures.get("train_seconds")),
         "evaluate_seconds": found["evaluate_seconds"],
         **_diagnosis(figures.get("diagnosis") or {}),
         "foreground_picked": sum(holding) / len(holding) if holding else None,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import sys
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
@@ -34,13 +36,20 @@ def environment(device: torch.device) -> dict[str, Any]:
     }
 
 
-def write_environment(folder: Path, device: torch.device) -> None:
-    """Add the environment of this call to the folder's list, unless it is the last one's."""
+def write_environments(folder: Path, found: Iterable[Mapping[str, Any]]) -> None:
+    """Add environments to the folder's list, the earliest of those that differ in nothing but the date.
+
+    Raises:
+        StudyError: the list is damaged.
+        StorageError: the disk is full or refuses.
+    """
     path = folder / FILE
     known = read_json(path) if path.exists() else []
-    found = environment(device)
-    if not known or known[-1] != found:
-        write_json(path, [*known, found])
+    listed: dict[str, Mapping[str, Any]] = {}
+    for each in sorted([*known, *found], key=lambda each: str(each.get("date"))):
+        listed.setdefault(json.dumps({**each, "date": None}, sort_keys=True), each)
+    if list(listed.values()) != known:
+        write_json(path, list(listed.values()))
 
 
 def _processor() -> str:

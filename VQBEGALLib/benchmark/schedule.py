@@ -1,38 +1,23 @@
-"""Runs a plan on Dask: on a cluster of this computer's own, or on one of many computers."""
+"""Runs a plan on Dask, run by run, and gathers what comes of it."""
 
 from __future__ import annotations
 
+import hashlib
 import queue
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-import dask
 import distributed
 import torch
 
+from VQBEGALLib.benchmark.cluster import DEATHS, INTERVAL, WAIT, connected, needed, worker_device
 from VQBEGALLib.benchmark.collect import collect
-from VQBEGALLib.benchmark.environment import write_environment
 from VQBEGALLib.benchmark.folder import RUNS, SEEDS, ResultsFolder
 from VQBEGALLib.benchmark.plan import Plan, Run, parse_plan
 from VQBEGALLib.benchmark.task import run_task
-from VQBEGALLib.errors import CancelledError, InputError, StudyError, VQBEGALError
+from VQBEGALLib.errors import CancelledError, StudyError, as_told
 from VQBEGALLib.events import Event, Reporter
-
-TOPIC = "vqbegal"
-"""Of the messages that workers send about finished rounds."""
-
-DEATHS = 3
-"""How often a task may lose its worker before it counts as the cause."""
-
-WAIT = 30.0
-"""Seconds for a scheduler to answer, for its first worker to come, and for tasks to stop after a cancel."""
-
-INTERVAL = 1.0
-"""Seconds between two looks at the tasks and for a request to cancel."""
-
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def run_benchmark(
@@ -61,7 +46,7 @@ def run_benchmark(
 
     Raises:
         InputError: images are missing or cannot be used, or the scheduler does not answer.
-        StudyError: the folder holds something else, or no run could be done.
+        StudyError: the folder holds something else, or was made for another plan; or no run could be done.
         StorageError: the disk is full or refuses.
         CancelledError: a person asked to stop; what is finished stays.
     """
@@ -69,66 +54,23 @@ def run_benchmark(
     results.open(plan)
     for cohort in plan.cohorts:
         results.prepare(plan, cohort, reporter)
-    write_environment(results.path, device)
-    runs = plan.runs()
-    left = [run for run in runs if results.finished_rounds(run) < len(run.arm.budgets)]
-    failures: list[str] = []
+    left = [run for run in plan.runs() if results.finished_rounds(run) < len(run.arm.budgets)]
+    failures: dict[str, BaseException] = {}
     try:
         if left:
-            with _client(scheduler, workers, threads, device) as client:
+            with connected(scheduler, workers, threads, device) as client:
                 failures = _Tasks(client, results, plan, threads, device).run(left, reporter)
-    finally:
-        collect(results, plan)
+    except BaseException:
+        with suppress(Exception):  # what stopped the runs is what to tell
+            collect(results, plan)
+        raise
+    collect(results, plan)
+    sentences = [_in_words(name, error) for name, error in failures.items()]
     if left and len(failures) == len(left):
-        raise StudyError(f"No run could be done. {failures[0]}", "Mend the cause and run the same command again.")
-    return failures
-
-
-@contextmanager
-def _client(scheduler: str | None, workers: int, threads: int, device: torch.device) -> Iterator[distributed.Client]:
-    """Connect to a scheduler, or start one with workers on this computer and end it afterwards."""
-    with dask.config.set(
-        {
-            "distributed.scheduler.allowed-failures": DEATHS,
-            "distributed.comm.timeouts.connect": f"{WAIT:g}s",
-            "distributed.worker.profile.enabled": False,
-            # Dask's own gives memory back after every step, which makes a training take twice as long
-            "distributed.nanny.pre-spawn-environ": dict.fromkeys(_THREADS, threads),
-        }
-    ):
-        if scheduler is not None:
-            with _connected(scheduler) as client:
-                yield client
-            return
-        resources = {"GPU": 1.0} if device.type == "cuda" else {}
-        with (
-            distributed.LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                memory_limit=0,
-                dashboard_address="127.0.0.1:0",
-                resources=resources,
-            ) as cluster,
-            distributed.Client(cluster) as client,
-        ):
-            yield client
-
-
-def _connected(scheduler: str) -> distributed.Client:
-    """Connect to a running scheduler that has a worker.
-
-    Raises:
-        InputError: there is none.
-    """
-    try:
-        client = distributed.Client(scheduler, timeout=WAIT)
-        client.wait_for_workers(1, timeout=WAIT)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"There is no Dask scheduler with a worker at {scheduler} ({type(error).__name__}).",
-            "Start `dask scheduler` and `dask worker`, or leave --scheduler out.",
-        ) from error
-    return client
+        raise StudyError(
+            f"No run could be done. {sentences[0]}", "Mend the cause and run the same command again."
+        ) from next(iter(failures.values()))
+    return sentences
 
 
 class _Tasks:
@@ -149,12 +91,13 @@ class _Tasks:
         self._results = results
         self._plan = plan
         self._arguments = (plan.text, str(results.path), threads, device.type)
-        self._resources = {"GPU": 1} if device.type == "cuda" else None
+        self._resources = needed(device) or None
+        self._digest = _digest(plan.text, str(results.path))
 
-    def run(self, runs: list[Run], reporter: Reporter) -> list[str]:
+    def run(self, runs: list[Run], reporter: Reporter) -> dict[str, BaseException]:
         """Do the runs, in their order as far as there are workers; return what went wrong."""
         rounds: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        self._client.subscribe_topic(TOPIC, lambda event: rounds.put(event[1]))
+        self._client.subscribe_topic(_topic(self._digest), lambda event: rounds.put(event[1]))
         futures = self._submitted(runs)
         everything = self._plan.runs()
         total = sum(len(run.arm.budgets) for run in everything)
@@ -173,9 +116,9 @@ class _Tasks:
                     stage.advance(done - before)
 
                 return self._follow(futures, told, reporter)
-        except CancelledError:
+        except (CancelledError, KeyboardInterrupt):
             self._results.cancel_file.touch()
-            with suppress(TimeoutError):
+            with suppress(distributed.TimeoutError):
                 distributed.wait(list(futures), timeout=WAIT)
             raise
 
@@ -200,18 +143,18 @@ class _Tasks:
             run.name,
             part,
             after,
-            key=f"{part}/{run.name}",
+            key=f"{part}/{run.name}/{self._digest}",
             resources=self._resources,
             priority=-rank,
         )
 
     def _follow(
         self, futures: dict[distributed.Future, Run], told: Callable[[], None], reporter: Reporter
-    ) -> list[str]:
-        failures = []
+    ) -> dict[str, BaseException]:
+        failures = {}
         waiting = set(futures)
         while waiting:
-            with suppress(TimeoutError):
+            with suppress(distributed.TimeoutError):
                 distributed.wait(list(waiting), timeout=INTERVAL, return_when="FIRST_COMPLETED")
             told()
             reporter.check_cancelled()
@@ -219,8 +162,8 @@ class _Tasks:
                 waiting.discard(future)
                 error = future.exception()
                 if error is not None:
-                    failures.append(f"{futures[future].name}: {_in_words(error)}")
-                    reporter.warn(failures[-1])
+                    failures[futures[future].name] = error
+                    reporter.warn(_in_words(futures[future].name, error))
         told()
         return failures
 
@@ -236,24 +179,26 @@ def _task(text: str, path: str, threads: int, kind: str, name: str, part: str, a
 
     def listen(event: Event) -> None:
         if event["event"] == "budget" and part == RUNS:
-            worker.log_event(TOPIC, event)
+            worker.log_event(_topic(_digest(text, path)), event)
 
     reporter = Reporter(listen, cancel_file=results.cancel_file)
     if part == SEEDS and first is not None:
         run = first
-    run_task(results, plan, run, part, device=_device(kind, worker.name), reporter=reporter)
+    run_task(results, plan, run, part, device=worker_device(kind, worker.name), reporter=reporter)
 
 
-def _device(kind: str, name: Any) -> torch.device:
-    """Return a worker's device: workers of one computer, which are numbered, take its GPUs in turn."""
-    if kind == "cuda" and str(name).isdigit():
-        return torch.device(kind, int(name) % torch.cuda.device_count())
-    return torch.device(kind)
+def _digest(text: str, path: str) -> str:
+    """Return what tells a benchmark from the others on its scheduler."""
+    return hashlib.sha256(f"{path}\0{text}".encode()).hexdigest()[:12]
 
 
-def _in_words(error: BaseException) -> str:
-    if isinstance(error, VQBEGALError):
-        return str(error)
+def _topic(digest: str) -> str:
+    """Return the topic of the messages that workers send about finished rounds."""
+    return f"vqbegal-{digest}"
+
+
+def _in_words(name: str, error: BaseException) -> str:
+    """Return one or two sentences on a run that failed."""
     if isinstance(error, distributed.KilledWorker):
-        return f"its worker ended {DEATHS + 1} times, perhaps for lack of memory."
-    return f"something unexpected went wrong ({type(error).__name__}: {error})."
+        return f"{name}: its worker ended {DEATHS + 1} times, perhaps for lack of memory."
+    return f"{name}: {as_told(error)}"

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
 import torch
 
 from VQBEGALLib.benchmark.conditions import evaluate_under, find_condition
+from VQBEGALLib.benchmark.environment import environment
 from VQBEGALLib.benchmark.folder import EVALUATIONS, RUNS, ResultsFolder
 from VQBEGALLib.benchmark.plan import Plan, Run
+from VQBEGALLib.errors import StudyLockedError
 from VQBEGALLib.events import Reporter
+from VQBEGALLib.network import VQBEGAL
 from VQBEGALLib.rounds import Material, Oracle, load_round, select, train_round
 from VQBEGALLib.rounds import evaluate as evaluate_split
 from VQBEGALLib.storage import write_json
 from VQBEGALLib.study import Study
 from VQBEGALLib.study.records import Round
+
+PATIENCE = 60.0
+"""Seconds for a worker that was taken for dead to leave its study; it looks for a cancel after every step."""
 
 
 def run_task(
@@ -37,12 +45,28 @@ def run_task(
         VQBEGALError: see :func:`VQBEGALLib.rounds.select`, ``train_round`` and ``evaluate``.
         CancelledError: a person asked to stop; what is finished stays.
     """
+    reporter.check_cancelled()
     study = results.start(plan, run, part)
-    with study.writing(f"run {run.name}"):
+    with ExitStack() as held:
+        _hold(held, study, f"run {run.name}", reporter)
         for index, budget in enumerate(run.arm.budgets):
             if not (study.round_folder(index) / EVALUATIONS).exists():
                 dice = _round(study, plan, run, index, device, reporter)
                 reporter.emit("budget", run=run.name, budget=budget, dice=dice)
+
+
+def _hold(held: ExitStack, study: Study, what: str, reporter: Reporter) -> None:
+    """Hold a study for writing; wait a while for another holder to end."""
+    until = reporter.clock() + PATIENCE
+    while True:
+        try:
+            held.enter_context(study.writing(what))
+            return
+        except StudyLockedError:
+            if reporter.clock() >= until:
+                raise
+        reporter.check_cancelled()
+        time.sleep(0.5)
 
 
 def _round(study: Study, plan: Plan, run: Run, index: int, device: torch.device, reporter: Reporter) -> float:
@@ -51,23 +75,28 @@ def _round(study: Study, plan: Plan, run: Run, index: int, device: torch.device,
     budget = run.arm.budgets[index]
     if index == len(study.rounds()):
         _allow(study, budget, quiet)
-        started = clock()
-        chosen = select(Material(study, quiet), run.arm.strategy, device=device, reporter=quiet)
-        study.save_round(replace(chosen, figures={**chosen.figures, "select_seconds": clock() - started}))
+        material, started = Material(study, quiet), clock()
+        chosen = select(material, run.arm.strategy, device=device, reporter=quiet)
+        if index:  # the first slices are not the strategy's
+            study.save_round(replace(chosen, figures={**chosen.figures, "select_seconds": clock() - started}))
     material = Material(study, quiet)
     if not study.rounds()[index].trained:
         Oracle(run.arm.boundary_noise).answer(study, study.rounds()[index], quiet)
         train_round(material, device=device, reporter=quiet)
+    model, _ = load_round(study, index)
     started = clock()
-    evaluations = _evaluations(material, plan, run, index, device, quiet)
+    clean = _clean(material, model, plan, device, quiet)
+    seconds = clock() - started
+    evaluations = [*clean, *_worse(material, model, plan, run, index, clean, device, quiet)]
     done = study.rounds()[index]
     figures = {
         "budget": budget,
         "train_seconds": _training(study, index),
         "evaluations": evaluations,
         "select_seconds": done.figures.get("select_seconds"),
-        "evaluate_seconds": clock() - started,
+        "evaluate_seconds": seconds,
         "picks": _picks(material, done),
+        "environment": environment(device),
     }
     write_json(study.round_folder(index) / EVALUATIONS, figures)
     return float(evaluations[0]["summary"]["dice"]["mean"])
@@ -88,28 +117,47 @@ def _allow(study: Study, budget: float, reporter: Reporter) -> None:
     study.configure({"total_budget": total, "seed_budget": wanted, "round_budget": max(wanted, 2)})
 
 
-def _evaluations(
-    material: Material, plan: Plan, run: Run, index: int, device: torch.device, reporter: Reporter
+def _clean(
+    material: Material, model: VQBEGAL, plan: Plan, device: torch.device, reporter: Reporter
 ) -> list[dict[str, Any]]:
-    """Return the scores on every split, with every kind of auxiliary, clean and under the conditions asked for."""
-    study = material.study
-    model, _ = load_round(study, index)
+    """Return the scores on every split, with every kind of auxiliary."""
+    config = material.study.config
+    return [
+        {
+            **evaluate_split(material, model, config, split, auxiliary=auxiliary, device=device, reporter=reporter),
+            "condition": "clean",
+            "level": 0.0,
+        }
+        for split in plan.splits
+        for auxiliary in plan.auxiliary
+    ]
+
+
+def _worse(
+    material: Material,
+    model: VQBEGAL,
+    plan: Plan,
+    run: Run,
+    index: int,
+    clean: list[dict[str, Any]],
+    device: torch.device,
+    reporter: Reporter,
+) -> list[dict[str, Any]]:
+    """Return the scores under the conditions asked for, each from level 0, the clean input, on."""
+    if not plan.robustness.applies(run.arm, run.arm.budgets[index]):
+        return []
+    how: dict[str, Any] = {"device": device, "reporter": reporter}
+    config = material.study.config
+    zero = next((each for each in clean if (each["split"], each["auxiliary"]) == ("test", "any")), None)
     found = []
-    for split in plan.splits:
-        for auxiliary in plan.auxiliary:
-            scores = evaluate_split(
-                material, model, study.config, split, auxiliary=auxiliary, device=device, reporter=reporter
-            )
-            found.append({**scores, "condition": "clean", "level": 0.0})
-    if plan.robustness.applies(run.arm, run.arm.budgets[index]):
-        for name, levels in plan.robustness.conditions.items():
-            if not find_condition(name).applies(material, "test", "any"):
-                continue  # of an arm or cohort without auxiliary images
-            for level in sorted({0.0, *levels}):
-                scores = evaluate_under(
-                    material, model, study.config, "test", name, level, device=device, reporter=reporter
-                )
-                found.append({**scores, "condition": name, "level": level})
+    for name, levels in plan.robustness.conditions.items():
+        if not find_condition(name).applies(material, "test", "any"):
+            continue  # of an arm or cohort without auxiliary images
+        zero = zero or evaluate_split(material, model, config, "test", auxiliary="any", **how)
+        found.append({**zero, "condition": name, "level": 0.0})
+        for level in sorted({*levels} - {0.0}):
+            scores = evaluate_under(material, model, config, "test", name, level, **how)
+            found.append({**scores, "condition": name, "level": level})
     return found
 
 
