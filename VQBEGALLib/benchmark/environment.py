@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
@@ -19,6 +20,7 @@ from VQBEGALLib.network.memory import device_name
 from VQBEGALLib.storage import read_json, write_json
 
 FILE = "environment.json"
+_PLACE = re.compile(r"""(["'])(?:[/~]|[A-Za-z]:[/\\]|\\\\)[^"'\n]*[/\\]""")
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pandas", "distributed")
 
 
@@ -50,6 +52,16 @@ def write_environments(folder: Path, found: Iterable[Mapping[str, Any]]) -> None
         listed.setdefault(json.dumps({**each, "date": None}, sort_keys=True), each)
     if list(listed.values()) != known:
         write_json(path, list(listed.values()))
+
+
+def without_places(text: str) -> str:
+    """Return a plan's text with each absolute path cut to its end: a report tells nobody where data lie.
+
+    Examples:
+        >>> without_places('primary = "/home/doe/liver/ct"')
+        'primary = "…/ct"'
+    """
+    return _PLACE.sub(r"\1…/", text)
 
 
 def _processor() -> str:

@@ -139,6 +139,7 @@ def _frames(every: list[Findings]) -> dict[str, pd.DataFrame]:
 
 def _front(results: Path, found: Findings) -> dict[str, Any]:
     """Return what the top of the report says."""
+    from VQBEGALLib.benchmark.environment import without_places
     from VQBEGALLib.evidence import benchmark_headlines as headlines
     from VQBEGALLib.evidence.benchmark_tables import listing
 
@@ -151,7 +152,7 @@ def _front(results: Path, found: Findings) -> dict[str, Any]:
         "tiles": headlines.tiles(found),
         "headlines": [sentence for cohort in benchmark.cohorts for sentence in headlines.headline(found, cohort)],
         "facts": _facts(benchmark),
-        "plan": plan.read_text("utf-8", errors="replace") if plan.is_file() else "",
+        "plan": without_places(plan.read_text("utf-8", errors="replace")) if plan.is_file() else "",
         "machines": [listing(entries) for entries in _entries(machine)] if machine.is_file() else [],
     }
 
