@@ -16,6 +16,7 @@ from VQBEGALLib.evidence.plotting import (
     drawing,
     finished,
     new_figure,
+    panels_of,
     shortened,
 )
 
@@ -54,15 +55,13 @@ def picture(arms: Mapping[str, Sequence[CodeUse]], modalities: Mapping[str, str]
         columns = min(COLUMNS, len(arms))
         rows = math.ceil(len(arms) / columns)
         figure = new_figure(max(480, 240 * columns), 175 * rows + 90)
-        panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
-        for place, axes in enumerate(panels.flat):
-            axes.set_visible(place < len(arms))
-        for axes, (arm, uses) in zip(panels.flat, arms.items(), strict=False):
+        panels = panels_of(figure, len(arms), columns, sharey=True)
+        for axes, (arm, uses) in zip(panels, arms.items(), strict=True):
             _panel(axes, uses, modalities)
             axes.set_title(shortened(arm, 28), fontsize=10)
         most = max(use.primary + use.auxiliary - use.shared for uses in arms.values() for use in uses)
-        panels[0, 0].set_ylim(top=1.08 * most)
-        handles, labels = panels[0, 0].get_legend_handles_labels()
+        panels[0].set_ylim(top=1.08 * most)
+        handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=3)
         figure.supxlabel("labelled slices, % of the training pool", fontsize=10)
         figure.supylabel("codebook entries in use", fontsize=10)

@@ -14,7 +14,7 @@ from scipy.spatial.distance import cdist
 from torch import Tensor
 
 from VQBEGALLib.evidence.numerals import percent
-from VQBEGALLib.evidence.plotting import MODALITY_COLOURS, Picture, drawing, finished, need, new_figure
+from VQBEGALLib.evidence.plotting import MODALITY_COLOURS, Picture, drawing, finished, need, new_figure, panels_of
 from VQBEGALLib.evidence.snapshot import Floats, Snapshot, spread, with_partner
 from VQBEGALLib.network import VQBEGAL
 
@@ -143,12 +143,10 @@ def picture(embeddings: Sequence[Embedding], modalities: dict[str, str], *, name
         columns = min(COLUMNS, len(embeddings))
         rows = math.ceil(len(embeddings) / columns)
         figure = new_figure(max(440, 245 * columns), 290 * rows + 40)
-        panels = figure.subplots(rows, columns, squeeze=False)
-        for place, axes in enumerate(panels.flat):
-            axes.set_visible(place < len(embeddings))
-        for axes, item in zip(panels.flat, embeddings, strict=False):
+        panels = panels_of(figure, len(embeddings), columns)
+        for axes, item in zip(panels, embeddings, strict=True):
             _panel(axes, item, modalities)
-        handles, labels = panels[0, 0].get_legend_handles_labels()
+        handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=2, markerscale=1.6)
         return finished(
             figure, name, "Scatter plots of slices of both modalities, by t-SNE of their quantised maps.", vector=True

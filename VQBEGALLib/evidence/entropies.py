@@ -13,7 +13,7 @@ from scipy import stats
 
 from VQBEGALLib.evidence.noise import FEATURE_SIGMA, IMAGE_SIGMA, noisy_features, noisy_images
 from VQBEGALLib.evidence.numerals import number
-from VQBEGALLib.evidence.plotting import BLUE, LIGHT, VERMILION, Picture, drawing, finished, new_figure
+from VQBEGALLib.evidence.plotting import BLUE, LIGHT, VERMILION, Picture, drawing, finished, new_figure, panels_of
 from VQBEGALLib.evidence.snapshot import Floats, Snapshot, spread
 
 if TYPE_CHECKING:
@@ -121,12 +121,10 @@ def picture(tests: Sequence[NoiseTest], *, name: str = "entropies") -> Picture:
         columns = min(COLUMNS, len(tests))
         rows = math.ceil(len(tests) / columns)
         figure = new_figure(max(480, 265 * columns), 265 * rows + 60)
-        panels = figure.subplots(rows, columns, squeeze=False)
-        for place, axes in enumerate(panels.flat):
-            axes.set_visible(place < len(tests))
-        for axes, test in zip(panels.flat, tests, strict=False):
+        panels = panels_of(figure, len(tests), columns)
+        for axes, test in zip(panels, tests, strict=True):
             _panel(axes, test)
-        handles, labels = panels[0, 0].get_legend_handles_labels()
+        handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=3)
         figure.supxlabel("value that the strategy chooses by", fontsize=10)
         figure.supylabel("share of slices, %", fontsize=10)

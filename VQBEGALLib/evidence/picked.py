@@ -20,6 +20,7 @@ from VQBEGALLib.evidence.plotting import (
     drawing,
     finished,
     new_figure,
+    panels_of,
     shortened,
 )
 from VQBEGALLib.evidence.snapshot import Floats
@@ -84,20 +85,17 @@ def picture(arms: Mapping[str, Sequence[PickedSlice]], extent: OrganExtent | Non
         columns = min(COLUMNS, len(arms))
         rows = math.ceil(len(arms) / columns)
         figure = new_figure(max(480, 240 * columns), 175 * rows + 95)
-        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-        for place, axes in enumerate(panels.flat):
-            axes.set_visible(place < len(arms))
-            axes.tick_params(labelbottom=place + columns >= len(arms))
-        for axes, (arm, picks) in zip(panels.flat, arms.items(), strict=False):
+        panels = panels_of(figure, len(arms), columns, sharex=True, sharey=True)
+        for axes in panels[-columns:]:  # the lowest of each column, though a row be short
+            axes.tick_params(labelbottom=True)
+        for axes, (arm, picks) in zip(panels, arms.items(), strict=True):
             _panel(axes, arm, picks, extent)
-        top = max(axes.get_ylim()[1] for axes in panels.flat)
-        panels[0, 0].set(xlim=(0, 100), xticks=range(20, 81, 20), ylim=(0, 1.05 * top))
-        for axes in panels.flat:
+        top = panels[0].get_ylim()[1]  # shared by all
+        panels[0].set(xlim=(0, 100), xticks=range(20, 81, 20), ylim=(0, 1.05 * top))
+        for axes in panels:
             _shade(axes, extent)
         handles = {
-            label: handle
-            for axes in panels.flat
-            for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+            label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
         }
         figure.legend(list(handles.values()), list(handles), loc="outside upper center", ncols=3, fontsize=9)
         figure.supxlabel("position along the body, % (0 feet, 100 head)", fontsize=10)

@@ -131,6 +131,15 @@ def new_figure(width: int, height: int) -> Figure:
     return figure
 
 
+def panels_of(figure: Figure, count: int, columns: int, *, sharex: bool = False, sharey: bool = False) -> list[Axes]:
+    """Return the first ``count`` panels of a grid, row by row; those left over in the last row do not show."""
+    rows = -(-count // columns)
+    grid: list[Axes] = list(figure.subplots(rows, columns, sharex=sharex, sharey=sharey, squeeze=False).flat)
+    for axes in grid[count:]:
+        axes.set_visible(False)
+    return grid[:count]
+
+
 def finished(figure: Figure, name: str, alt: str, *, vector: bool = False) -> Picture:
     """Return a drawn figure as a picture, on request also as SVG; call it inside :func:`drawing`."""
     stream, drawn = io.BytesIO(), io.BytesIO()
