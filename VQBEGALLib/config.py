@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from VQBEGALLib.errors import InputError
+from VQBEGALLib.methods import CIMLSettings, CMCSettings, CMEMSSettings
 from VQBEGALLib.settings import Section, describe_sections, parsed, setting
 
 Modality = Literal["CT", "MR"]
@@ -25,8 +26,12 @@ Routing = Literal["strict", "soft", "joint"]
 Roles = Literal["paper", "swapped"]
 Supervise = Literal["primary", "both"]
 ColdStart = Literal["stratified_random", "diversity"]
+Architecture = Literal["vq_begal", "cmc", "ciml", "cmems"]
 Preset = Literal["tiny", "small", "paper"]
-Method = Literal["default", "paper-literal", "primary-only"]
+Method = Literal["default", "paper-literal", "primary-only", "plain", "cmc", "ciml", "cmems"]
+
+MAX_ORGANS = 32
+"""Organs that one study may have."""
 
 S = TypeVar("S", bound=Section)
 
@@ -71,8 +76,13 @@ class SliceSettings(Section):
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSettings(Section):
-    """The VQ-BEGAL network (paper, section 2.2)."""
+    """The VQ-BEGAL network (paper, section 2.2), and which of the related systems takes its place."""
 
+    architecture: Architecture = setting(
+        "vq_begal",
+        "Network and losses: VQ-BEGAL's, or those of a related system. There the codebook and the discriminator look "
+        "on without moving the network, so that every strategy can score.",
+    )
     base_channels: int = setting(
         16, "Channels of the first encoder stage; doubled at each of the next.", low=1, high=512
     )
@@ -187,10 +197,12 @@ class Config:
     training: TrainingSettings = TrainingSettings()
     rounds: RoundSettings = RoundSettings()
     inference: InferenceSettings = InferenceSettings()
+    cmc: CMCSettings = dataclasses.field(default_factory=CMCSettings)
+    ciml: CIMLSettings = dataclasses.field(default_factory=CIMLSettings)
+    cmems: CMEMSSettings = dataclasses.field(default_factory=CMEMSSettings)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.organ, str) or not self.organ.strip():
-            raise InputError("organ is empty.", "Name the segmented structure, for example liver.")
+        _check_organs(self.organ)
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
             raise InputError(f"seed is {self.seed!r}.", "Choose a whole number from 0 to 4294967295.")
         divisor = 2 ** (self.network.stages - 1)
@@ -204,6 +216,11 @@ class Config:
                 f"size {self.slices.size} leaves a single pixel after {self.network.stages} stages.",
                 f"Choose at least {2 * divisor} or fewer stages.",
             )
+
+    @property
+    def organs(self) -> tuple[str, ...]:
+        """The segmented structures; the value of each in a labelmap is its place here, counted from 1."""
+        return split_organs(self.organ)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values, section by section."""
@@ -254,6 +271,9 @@ _SECTIONS: dict[str, type[Section]] = {
     "training": TrainingSettings,
     "rounds": RoundSettings,
     "inference": InferenceSettings,
+    "cmc": CMCSettings,
+    "ciml": CIMLSettings,
+    "cmems": CMEMSSettings,
 }
 _REMEDY = "See docs/settings.md for the settings there are."
 
@@ -268,8 +288,13 @@ METHODS: dict[Method, dict[str, object]] = {
         "coverage": 1,
     },
     "primary-only": {"pairing": "none"},
+    "plain": {"quantize": False},
+    "cmc": {"architecture": "cmc"},
+    "ciml": {"architecture": "ciml"},
+    "cmems": {"architecture": "cmems"},
 }
-"""Named combinations of switches: ``paper-literal`` is the equations as printed, ``primary-only`` has no auxiliary."""
+"""Named combinations of switches: ``paper-literal`` is the equations as printed, ``primary-only`` has no auxiliary,
+``plain`` no codebook; the others are the related systems."""
 
 PRESETS: dict[Preset, dict[str, object]] = {
     "tiny": {
@@ -352,6 +377,29 @@ def setting_type(section: str, name: str) -> Any:
 def describe() -> list[dict[str, Any]]:
     """Return one row a setting, see :func:`VQBEGALLib.settings.describe_sections`."""
     return describe_sections(_SECTIONS, {name: preset(name).to_json() for name in PRESETS})
+
+
+def split_organs(text: str) -> tuple[str, ...]:
+    """Return the organs of a text that names them with commas between.
+
+    Examples:
+        >>> split_organs("liver, right kidney")
+        ('liver', 'right kidney')
+    """
+    return tuple(name.strip() for name in text.split(","))
+
+
+def _check_organs(text: object) -> None:
+    names = split_organs(text) if isinstance(text, str) else ("",)
+    if not all(names):
+        raise InputError(
+            "organ is empty." if names == ("",) else f"organ {text!r} names an organ without letters.",
+            "Name the segmented structure, for example liver, or several with commas between.",
+        )
+    if len({name.lower() for name in names}) < len(names):
+        raise InputError(f"organ {text!r} names an organ twice.", "Name each once.")
+    if len(names) > MAX_ORGANS:
+        raise InputError(f"organ names {len(names)} organs.", f"Name {MAX_ORGANS} at most.")
 
 
 def _build(section: type[S], values: Mapping[str, object]) -> S:

@@ -30,6 +30,7 @@ def random_batch(config: Config) -> Batch:
         primary=images[0],
         auxiliary=images[1],
         present=torch.ones(count, dtype=torch.bool),
+        aligned=torch.zeros(count, dtype=torch.bool),
         masks=masks,
         auxiliary_masks=torch.zeros_like(masks),
         auxiliary_labelled=none,

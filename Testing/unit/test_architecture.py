@@ -19,6 +19,7 @@ ROOM_OF = {
     "processes": "processes",
     "settings": "settings",
     "config": "config",
+    "methods": "methods",
     "events": "events",
     "storage": "storage",
     "volumes": "volumes",
@@ -40,7 +41,7 @@ ROOM_OF = {
     "__main__": "cli",
 }
 
-SETTINGS = {"errors", "processes", "settings", "config", "events"}
+SETTINGS = {"errors", "processes", "settings", "methods", "config", "events"}
 IMAGES = SETTINGS | {"storage", "volumes"}
 SLICES = IMAGES | {"slices"}
 NETWORK = SLICES | {"network"}
@@ -50,8 +51,9 @@ MAY_IMPORT = {
     "errors": set(),
     "processes": set(),
     "settings": {"errors"},
-    "config": {"errors", "settings"},
-    "events": {"errors", "processes", "settings", "config"},
+    "methods": {"errors", "settings"},
+    "config": {"errors", "settings", "methods"},
+    "events": {"errors", "processes", "settings", "methods", "config"},
     "storage": SETTINGS,
     "volumes": SETTINGS | {"storage"},
     "metrics": {"errors", "volumes"},
@@ -64,7 +66,7 @@ MAY_IMPORT = {
     "inference": NETWORK,
     "study": SLICES,
     "delivery": SLICES | {"export", "pacs", "study"},
-    "rounds": NETWORK | {"training", "selection", "inference", "metrics", "study"},
+    "rounds": NETWORK | {"training", "selection", "inference", "metrics", "study", "related"},
     "related": NETWORK | {"training"},
     "benchmark": NETWORK | {"training", "selection", "inference", "metrics", "study", "rounds", "related"},
     "evidence": NETWORK | {"training", "selection", "inference", "metrics", "study", "rounds", "related", "benchmark"},

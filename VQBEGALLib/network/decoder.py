@@ -25,7 +25,7 @@ class Decoder(nn.Module):
 
     Args:
         settings: network settings.
-        classes: logits a pixel; 1 is organ against background.
+        classes: organs, C; each has a logit of its own a pixel, against all that is not this organ.
     """
 
     def __init__(self, settings: NetworkSettings, classes: int = 1) -> None:
@@ -61,7 +61,7 @@ class Decoder(nn.Module):
             generator: source of the dropout masks; None drops nothing.
 
         Returns:
-            Logits (B, classes, H, W).
+            Logits (B, C, H, W).
         """
         return self.rise_from(self.enter(z, partner, missing), skips, generator=generator)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -36,8 +37,15 @@ class PairEncoding:
     commit: Tensor
 
 
+Network = TypeVar("Network", bound=nn.Module)
+
+
 class VQBEGAL(nn.Module):
-    """The network. ``settings`` alone rebuild it; weights are then loaded into it.
+    """The network. Its arguments alone rebuild it; weights are then loaded into it.
+
+    Args:
+        settings: sizes and switches.
+        classes: organs, C; each has a mask of its own.
 
     Examples:
         >>> net = build(NetworkSettings(base_channels=4, stages=3, codes=8, code_dim=4), seed=0)
@@ -45,13 +53,14 @@ class VQBEGAL(nn.Module):
         torch.Size([2, 1, 32, 32])
     """
 
-    def __init__(self, settings: NetworkSettings) -> None:
+    def __init__(self, settings: NetworkSettings, classes: int = 1) -> None:
         super().__init__()
         self.settings = settings
+        self.classes = classes
         self.encoder_c, self.encoder_m = build_encoders(settings)
         self.codebook = CosineCodebook(settings) if settings.quantize else None
         self.discriminator = Discriminator(settings)
-        self.decoder = Decoder(settings)
+        self.decoder = Decoder(settings, classes)
 
     def encode_pairs(
         self,
@@ -103,7 +112,7 @@ class VQBEGAL(nn.Module):
             auxiliary: the slices to segment are of the auxiliary modality.
 
         Returns:
-            Logits (B, 1, H, W).
+            Logits (B, C, H, W).
         """
         logits: Tensor = self.decoder(*self.decoder_inputs(x, partner, auxiliary=auxiliary))
         return logits
@@ -128,9 +137,14 @@ class VQBEGAL(nn.Module):
         return nn.ModuleList([self.encoder_c, self.encoder_m]).parameters()
 
 
-def build(settings: NetworkSettings, *, seed: int) -> VQBEGAL:
-    """Return a network with seeded initial weights; the global random state stays as it was."""
+def build(settings: NetworkSettings, *, seed: int, classes: int = 1) -> VQBEGAL:
+    """Return a VQ-BEGAL network with seeded initial weights; the global random state stays as it was."""
+    return seeded(lambda: VQBEGAL(settings, classes), seed)
+
+
+def seeded(make: Callable[[], Network], seed: int) -> Network:
+    """Return a network made with seeded initial weights; the global random state stays as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every GPU as well
         # channels-last convolutions take half the time on a CPU and feed tensor cores directly on a GPU
-        return VQBEGAL(settings).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+        return make().to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from VQBEGALLib.config import Config
 from VQBEGALLib.errors import InputError, StudyError
-from VQBEGALLib.network.model import VQBEGAL, build
+from VQBEGALLib.network.model import VQBEGAL
+from VQBEGALLib.network.registry import build_network
 from VQBEGALLib.storage import write_bytes
 
 KEY = "vqbegal"
@@ -62,7 +63,7 @@ def load_model(path: Path) -> tuple[VQBEGAL, Config]:
     tensors, texts = load_tensors(path)
     try:
         config = Config.from_json(texts.get("config"))
-        model = build(config.network, seed=0)
+        model = build_network(config, seed=0)
         model.load_state_dict(tensors)
     except (InputError, RuntimeError):
         raise StudyError(

@@ -1,5 +1,6 @@
 """Rounds: score, select, annotate, train, evaluate, and when to stop."""
 
+from VQBEGALLib import related  # noqa: F401 – enters the architectures that a study may ask for
 from VQBEGALLib.rounds.advancing import Advance, advance
 from VQBEGALLib.rounds.annotation import Oracle
 from VQBEGALLib.rounds.estimating import Estimate, estimate

@@ -77,6 +77,7 @@ class Material:
             pairing=self.config.slices.pairing,
             generator=np.random.default_rng((self.config.seed, SPLITS.index(split))),
             without=self._without_partner(subjects) if split == "train" else (),
+            aligned=[subject.name for subject in subjects if self._aligned(subject)],
         )
 
     def _without_partner(self, subjects: list[Subject]) -> set[str]:
@@ -84,6 +85,12 @@ class Material:
         patients = {subject.patient for subject in subjects if subject.primary is not None}
         missing = without_partner(patients, self.config.slices.auxiliary_share, self.config.seed)
         return {subject.name for subject in subjects if subject.patient in missing}
+
+    def _aligned(self, subject: Subject) -> bool:
+        """Tell whether a subject's two volumes lie on one grid."""
+        if subject.primary is None or subject.auxiliary is None:
+            return False
+        return self.study.grid(subject.name).same_grid(self.study.grid(subject.name, "auxiliary"))
 
     def _frames(self, which: Which, subjects: list[Subject]) -> dict[str, SliceFrame]:
         known = self.frames[which]

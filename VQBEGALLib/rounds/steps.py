@@ -184,7 +184,8 @@ def load_round(study: Study, index: int) -> tuple[VQBEGAL, Path]:
     if index < 0 or not path.exists():
         raise StudyError(f"Round {index} has no trained network.", "Annotate the requested slices and train first.")
     model, config = load_model(path)
-    if (config.slices, config.network) != (study.config.slices, study.config.network):
+    ours = study.config
+    if (config.slices, config.network, config.organs) != (ours.slices, ours.network, ours.organs):
         raise StudyError(
             f"The network of round {index} was trained with other settings than study.json gives.",
             "Restore study.json from a copy, or train the round again.",

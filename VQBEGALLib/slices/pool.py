@@ -21,12 +21,14 @@ class SlicePair:
         slice: its slice.
         partner: subject of the auxiliary volume; None where there is none.
         partner_slice: its slice.
+        aligned: both slices show the same anatomy, pixel by pixel: one subject, one grid.
     """
 
     case: str
     slice: int
     partner: str | None = None
     partner_slice: int | None = None
+    aligned: bool = False
 
 
 def pair_slices(
@@ -36,6 +38,7 @@ def pair_slices(
     pairing: Pairing,
     generator: np.random.Generator,
     without: Collection[str] = (),
+    aligned: Collection[str] = (),
 ) -> list[SlicePair]:
     """Pair every slice of every primary volume with an auxiliary slice of the same split.
 
@@ -50,6 +53,8 @@ def pair_slices(
         generator: source of the draws; one generator seed gives one pairing.
         without: subjects that neither have a partner nor lend their auxiliary volume; where nobody borrows from them
             the pairs of all others stay as they are.
+
+        aligned: subjects whose two volumes lie on one grid, so that slices of one number show the same anatomy.
 
     Returns:
         One pair a primary slice, by subject and slice.
@@ -66,7 +71,8 @@ def pair_slices(
             other = auxiliaries[partner]
             position = other.at_height(frame.height(index)) if pairing == "relative_position" else None
             chosen = int(generator.integers(other.count)) if position is None else position
-            pairs.append(SlicePair(case, index) if case in without else SlicePair(case, index, partner, chosen))
+            same = partner == case and case in aligned and chosen == index
+            pairs.append(SlicePair(case, index) if case in without else SlicePair(case, index, partner, chosen, same))
     return pairs
 
 

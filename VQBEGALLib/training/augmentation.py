@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -72,6 +72,10 @@ class Augmentation:
         """Return the parameters of chosen slices."""
         return Augmentation(*(value[places] for value in self._fields()))
 
+    def placed_as(self, other: Augmentation, rows: Tensor) -> Augmentation:
+        """Return the same intensities with the affine parts of another drawing at chosen rows, (n,)."""
+        return replace(self, matrices=torch.where(rows[:, None, None], other.matrices, self.matrices))
+
     def _fields(self) -> tuple[Tensor, ...]:
         return self.matrices, self.gamma, self.contrast, self.brightness, self.noise
 
@@ -81,7 +85,7 @@ class Augmentation:
         return x * self.contrast + self.brightness + self.noise
 
     def masks(self, y: Tensor) -> Tensor:
-        """Turn masks the same way, (n, 1, H, W) of 0 and 1."""
+        """Turn masks the same way, (n, C, H, W) of 0 and 1."""
         return (self._turn(y) >= 0.5).to(y.dtype)
 
     def _turn(self, x: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from VQBEGALLib.training.distributed import ONE, Team
 from VQBEGALLib.training.routing import Role
 
 Mask = npt.NDArray[np.uint8]
-"""(H, W), 0 or 1."""
+"""(H, W): 0 is background, each organ has its number."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Example:
     Args:
         pair: the slices.
         role: what it trains.
-        mask: organ on the primary slice, (H, W).
-        auxiliary_mask: organ on the auxiliary slice, or None.
+        mask: organs on the primary slice, (H, W).
+        auxiliary_mask: organs on the auxiliary slice, or None.
     """
 
     pair: SlicePair
@@ -47,8 +47,9 @@ class Batch:
     Args:
         primary, auxiliary: slices, (n, 1, H, W).
         present: pairs that have a partner, (n,).
-        masks: organ on the labelled primary slices, (b, 1, H, W).
-        auxiliary_masks: organ on their partners, (b, 1, H, W).
+        aligned: pairs whose two slices show the same anatomy, pixel by pixel; they are turned alike, (n,).
+        masks: organs on the labelled primary slices, 0 or 1, (b, C, H, W).
+        auxiliary_masks: organs on their partners, 0 or 1, (b, C, H, W).
         auxiliary_labelled: rows of ``auxiliary_masks`` that hold, (b,).
         roles: :class:`Role` of each labelled pair, (b,).
         dropped: labelled pairs whose partner is hidden from the decoder, (b,).
@@ -59,6 +60,7 @@ class Batch:
     primary: Tensor
     auxiliary: Tensor
     present: Tensor
+    aligned: Tensor
     masks: Tensor
     auxiliary_masks: Tensor
     auxiliary_labelled: Tensor
@@ -76,6 +78,7 @@ class Batches:
         labelled: labelled pairs, at least one.
         unlabelled: pairs of the pool without labels; may be empty.
         settings: batch sizes and augmentation.
+        classes: organs, C.
         modality_dropout: probability that a partner is hidden.
         seed: numbers that make the draws of this round its own, for example study seed and round.
         team: processes that share each batch; this one reads every ``size``-th pair from its ``rank`` on.
@@ -88,6 +91,7 @@ class Batches:
         unlabelled: Sequence[SlicePair],
         settings: TrainingSettings,
         *,
+        classes: int = 1,
         modality_dropout: float,
         seed: tuple[int, ...],
         team: Team = ONE,
@@ -96,6 +100,7 @@ class Batches:
         self._labelled = labelled
         self._unlabelled = unlabelled
         self._settings = settings
+        self._values = np.arange(1, classes + 1, dtype=np.uint8)[:, None, None]
         self._dropout = modality_dropout
         self._seed = seed
         self._team = team
@@ -113,6 +118,8 @@ class Batches:
         mine = slice(self._team.rank, None, self._team.size)
         turn_c = Augmentation.draw(count, size, settings.augmentation, generator).select(mine).to(device)
         turn_m = Augmentation.draw(count, size, settings.augmentation, generator).select(mine).to(device)
+        aligned = torch.tensor([pair.aligned for pair in pairs[mine]], device=device)
+        turn_m = turn_m.placed_as(turn_c, aligned)
         dropped, swap = generator.random(labelled) < self._dropout, generator.random(count) < 0.5
         examples, images = examples[mine], self._reader.read(pairs[mine])
         others = [example.auxiliary_mask for example in examples]
@@ -122,12 +129,14 @@ class Batches:
             return torch.from_numpy(array).to(device)
 
         def masks(arrays: list[Mask], turn: Augmentation) -> Tensor:
-            return turn.select(slice(len(examples))).masks(tensor(np.stack(arrays)[:, None].astype(np.float32)))
+            parts = np.stack(arrays)[:, None] == self._values  # (b, C, H, W)
+            return turn.select(slice(len(examples))).masks(tensor(parts.astype(np.float32)))
 
         return Batch(
             primary=turn_c.images(tensor(images.primary[:, None])),
             auxiliary=turn_m.images(tensor(images.auxiliary[:, None])),
             present=tensor(images.present),
+            aligned=aligned,
             masks=masks([each.mask for each in examples], turn_c),
             auxiliary_masks=masks([blank if mask is None else mask for mask in others], turn_m),
             auxiliary_labelled=tensor(np.array([mask is not None for mask in others])),

@@ -17,7 +17,7 @@ from torch import Tensor
 from VQBEGALLib.config import Config
 from VQBEGALLib.errors import CancelledError, OutOfMemoryError, StorageError, StudyError
 from VQBEGALLib.events import Reporter
-from VQBEGALLib.network import VQBEGAL, build
+from VQBEGALLib.network import VQBEGAL, build_network
 from VQBEGALLib.network.storage import load_tensors, save_tensors
 from VQBEGALLib.slices import SlicePair
 from VQBEGALLib.slices.reader import PairReader
@@ -78,7 +78,7 @@ class Loop:
     ) -> None:
         self.config, self.device, self.team = lesson.config, device, team
         config, self.seed = lesson.config, (lesson.config.seed, lesson.round_index)
-        self.model = build(config.network, seed=config.seed)
+        self.model = build_network(config, seed=config.seed)
         if initial is not None:
             self.model.load_state_dict(initial.state_dict())
         self.model.to(device).train()
@@ -91,6 +91,7 @@ class Loop:
             lesson.labelled,
             lesson.unlabelled,
             config.training,
+            classes=len(config.organs),
             modality_dropout=config.network.modality_dropout,
             seed=self.seed,
             team=team,

@@ -14,20 +14,32 @@ from VQBEGALLib.network.share import ALONE, Share
 
 
 def segmentation_loss(logits: Tensor, target: Tensor, share: Share = ALONE) -> Tensor:
-    """Return L_seg = 1 − soft Dice + cross-entropy.
+    """Return L_seg = 1 − soft Dice + cross-entropy, both a mean over the organs.
 
     Dice is taken over the whole batch: a slice without the organ has no Dice of its own.
 
     Args:
-        logits: (B, 1, H, W).
-        target: 0 or 1, (B, 1, H, W).
+        logits: (B, C, H, W).
+        target: 0 or 1, (B, C, H, W).
         share: what other processes hold of the batch.
     """
     logits = logits.to(torch.float32)
-    probability = logits.sigmoid()
-    overlap, sizes = share.sum(torch.stack([(probability * target).sum(), probability.sum() + target.sum()]))
-    dice: Tensor = (2 * overlap + 1) / (sizes + 1)
+    dice = soft_dice(logits.sigmoid(), target, share).mean()
     return 1 - dice + share.mean(functional.binary_cross_entropy_with_logits(logits, target), len(target))
+
+
+def soft_dice(first: Tensor, second: Tensor, share: Share = ALONE) -> Tensor:
+    """Return (2 Σ pq + 1) / (Σ p + Σ q + 1) of each organ over the whole batch, (C,).
+
+    Args:
+        first, second: probabilities or masks, (B, C, H, W).
+        share: what other processes hold of the batch.
+    """
+    places = (0, 2, 3)
+    sums = [(first * second).sum(places), first.sum(places) + second.sum(places)]
+    overlap, sizes = share.sum(torch.stack(sums))
+    dice: Tensor = (2 * overlap + 1) / (sizes + 1)
+    return dice
 
 
 def discriminator_loss(

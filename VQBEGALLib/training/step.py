@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from VQBEGALLib.config import Config
+from VQBEGALLib.config import Architecture, Config
 from VQBEGALLib.network import VQBEGAL
 from VQBEGALLib.network.model import PairEncoding
 from VQBEGALLib.training.batches import Batch
@@ -21,15 +23,38 @@ class StepLoss:
 
     Args:
         total: what is differentiated; scalar.
-        terms: L_seg, L_vq, L_disc, L_commit and D's share of right answers, detached scalars.
+        terms: parts of the loss and what else is logged, detached scalars; always L_seg as ``seg``.
     """
 
     total: Tensor
     terms: dict[str, Tensor]
 
 
+class Objective(Protocol):
+    """What a step of an architecture's training minimises."""
+
+    def __call__(
+        self, model: Any, batch: Batch, config: Config, /, *, progress: float, generator: torch.Generator
+    ) -> StepLoss:
+        """Return the loss of a batch; arguments as in :func:`step_loss`."""
+        ...
+
+
+_OBJECTIVES: dict[Architecture, Objective] = {}
+
+
+def objective(name: Architecture) -> Callable[[Objective], Objective]:
+    """Return a decorator that enters a loss under the name that the setting ``architecture`` has for it."""
+
+    def enter(loss: Objective) -> Objective:
+        _OBJECTIVES[name] = loss
+        return loss
+
+    return enter
+
+
 def step_loss(model: VQBEGAL, batch: Batch, config: Config, *, progress: float, generator: torch.Generator) -> StepLoss:
-    """Return L = 5 L_seg + 0.5 L_vq + 0.25 L_disc + 0.2 L_commit of a batch, with the weights configured.
+    """Return the loss of a batch, by the objective of the configured architecture.
 
     Args:
         model: the network; its codebook follows the batch when in training mode.
@@ -37,16 +62,50 @@ def step_loss(model: VQBEGAL, batch: Batch, config: Config, *, progress: float, 
         config: losses, routing and switches.
         progress: share of the round's steps done, 0 to 1; ramps the gradient reversal.
         generator: source of the codebook's draws and of the dropout masks.
+
+    Raises:
+        KeyError: the package of the architecture was not imported, see :mod:`VQBEGALLib.related`.
     """
-    training, count, share = config.training, len(batch.masks), batch.share
+    return _OBJECTIVES[config.network.architecture](model, batch, config, progress=progress, generator=generator)
+
+
+@objective("vq_begal")
+def vq_begal_loss(
+    model: VQBEGAL, batch: Batch, config: Config, /, *, progress: float, generator: torch.Generator
+) -> StepLoss:
+    """Return L = 5 L_seg + 0.5 L_vq + 0.25 L_disc + 0.2 L_commit of a batch, with the weights configured."""
+    training, count = config.training, len(batch.masks)
     learn = torch.ones_like(batch.present)  # unlabelled pairs always shape codebook and discriminator
     learn[:count] = learners(batch.roles, training.routing)
+    encoding = encode(model, batch, learn, generator)
+    seg = _supervised(model, encoding, batch, config, batch.share.source(generator))
+    watched = watch(model, encoding, batch, learn, config, progress=progress)
+    return StepLoss(training.weight_seg * seg + watched.total, {"seg": seg.detach(), **watched.terms})
+
+
+def encode(model: VQBEGAL, batch: Batch, learn: Tensor, generator: torch.Generator) -> PairEncoding:
+    """Encode a batch; its learning pairs, (n,), shape the codebook."""
     both = torch.cat([learn, learn & batch.present])
-    encoding = model.encode_pairs(batch.primary, batch.auxiliary, learn=both, generator=generator, share=share)
-    seg = _supervised(model, encoding, batch, config, share.source(generator))
+    return model.encode_pairs(batch.primary, batch.auxiliary, learn=both, generator=generator, share=batch.share)
+
+
+def watch(
+    model: VQBEGAL, encoding: PairEncoding, batch: Batch, learn: Tensor, config: Config, *, progress: float
+) -> StepLoss:
+    """Return 0.5 L_vq + 0.25 L_disc + 0.2 L_commit: what codebook and discriminator learn from a batch.
+
+    Args:
+        model: the network.
+        encoding: of the batch.
+        batch: labelled and unlabelled pairs.
+        learn: pairs that the discriminator learns from where they have a partner, (n,).
+        config: weights and switches.
+        progress: share of the round's steps done, 0 to 1.
+    """
+    training = config.training
     paired = learn & batch.present
     rows = paired.nonzero().flatten()
-    if share.any(paired):
+    if batch.share.any(paired):
         disc, right = discriminator_loss(
             model.discriminator,
             encoding.z_c[rows],
@@ -54,17 +113,12 @@ def step_loss(model: VQBEGAL, batch: Batch, config: Config, *, progress: float, 
             gradient=config.network.discriminator_gradient,
             strength=reversal_strength(progress),
             swap=batch.swap[rows],
-            share=share,
+            share=batch.share,
         )
     else:
-        disc = right = seg.new_zeros(())
-    total = (
-        training.weight_seg * seg
-        + training.weight_vq * encoding.vq
-        + training.weight_disc * disc
-        + training.weight_commit * encoding.commit
-    )
-    terms = {"seg": seg, "vq": encoding.vq, "disc": disc, "commit": encoding.commit, "discriminator_right": right}
+        disc = right = encoding.z_c.new_zeros(())
+    total = training.weight_vq * encoding.vq + training.weight_disc * disc + training.weight_commit * encoding.commit
+    terms = {"vq": encoding.vq, "disc": disc, "commit": encoding.commit, "discriminator_right": right}
     return StepLoss(total, {name: value.detach() for name, value in terms.items()})
 
 

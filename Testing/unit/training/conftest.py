@@ -18,7 +18,7 @@ import torch
 
 from VQBEGALLib.config import Config, preset
 from VQBEGALLib.events import Reporter
-from VQBEGALLib.network import VQBEGAL, build
+from VQBEGALLib.network import VQBEGAL, build_network
 from VQBEGALLib.training import Role, Trained, distributed, train
 from VQBEGALLib.training.batches import Batch
 from VQBEGALLib.training.distributed import ONE, Ranks, Team, joined
@@ -45,6 +45,7 @@ def make_batch() -> Callable[..., Batch]:
             primary=images[0],
             auxiliary=images[1],
             present=torch.ones(count, dtype=torch.bool),
+            aligned=torch.zeros(count, dtype=torch.bool),
             masks=masks[0],
             auxiliary_masks=masks[1],
             auxiliary_labelled=torch.ones(labelled, dtype=torch.bool),
@@ -62,7 +63,7 @@ def started(make_batch: Callable[..., Batch]) -> Callable[[Config], VQBEGAL]:
     """Makes a network in training mode whose codebook has seen its first batch."""
 
     def make(config: Config) -> VQBEGAL:
-        model = build(config.network, seed=0).train()
+        model = build_network(config, seed=0).train()
         batch = make_batch([Role.ALL] * 4, seed=50)
         learn = torch.ones(8, dtype=torch.bool)
         with torch.no_grad():

@@ -45,6 +45,7 @@ CHANGES: dict[str, object] = {
 
 UNIT = Path(__file__).parents[1]
 ELSEWHERE = {
+    "architecture": "related/test_methods.py",
     "ema_decay": "network/test_quantizer.py",
     "routing": "training/test_routing.py",
     "roles": "selection/test_vq_begal.py",
