@@ -32,6 +32,8 @@ class Cohort:
             :func:`VQBEGALLib.study.cohort.gather`.
         split: JSON file that says who trains, validates and tests; as the plan writes it.
         settings: changes of settings that this cohort needs, for example ``primary_modality``.
+        primary_values, auxiliary_values: value of each organ in the files of labels, in the order of ``organ``; 0 where
+            they lack it, empty where they hold 1, 2, … in that order.
     """
 
     name: str
@@ -41,6 +43,8 @@ class Cohort:
     auxiliary_labels: Path | None
     split: Path | None
     settings: Mapping[str, object] = field(default_factory=dict)
+    primary_values: tuple[int, ...] = ()
+    auxiliary_values: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,7 @@ class Plan:
         splits: parts that each round is evaluated on.
         auxiliary: auxiliary images given at evaluation, see :data:`VQBEGALLib.rounds.evaluation.Auxiliary`.
         robustness: further evaluations.
+        reference: the arm that the report compares all others with; empty for ``random_foreground``.
     """
 
     text: str
@@ -123,6 +128,7 @@ class Plan:
     splits: tuple[Split, ...]
     auxiliary: tuple[Auxiliary, ...]
     robustness: Robustness
+    reference: str = ""
 
     def runs(self) -> list[Run]:
         """Return all runs; every arm's first seed comes before any second, so that partial results compare."""
@@ -150,6 +156,7 @@ class Plan:
             return None
         config = self.config(run)
         shared = [config.organ, config.slices, config.network, config.training, config.inference]
+        shared += [getattr(config, config.network.architecture, None)]  # the section of a related system
         done = [config.rounds.cold_start, first, arm.boundary_noise, self.splits, self.auxiliary]
         text = repr([*shared, *done])
         digest = hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -205,6 +212,7 @@ def parse_plan(text: str, folder: Path) -> Plan:
             robust.numbers("budgets", ()),
             {name: tuple(levels) for name, levels in _conditions(robust)},
         ),
+        read.text("reference", ""),
     )
     robust.close()
     read.close()
@@ -234,7 +242,15 @@ def _cohort(name: str, read: Fields) -> Cohort:
             f"The cohort {name!r} lacks primary or primary_labels.", "Name the folders of its images and their labels."
         )
     found = Cohort(
-        name, primary, path("auxiliary"), labels, path("auxiliary_labels"), path("split"), read.mapping("settings")
+        name,
+        primary,
+        path("auxiliary"),
+        labels,
+        path("auxiliary_labels"),
+        path("split"),
+        read.mapping("settings"),
+        _values(read, "primary_values"),
+        _values(read, "auxiliary_values"),
     )
     read.close()
     return found
@@ -260,6 +276,13 @@ def _seeds(read: Fields, default: tuple[int, ...]) -> tuple[int, ...]:
     if not numbers or any(not math.isfinite(each) or each != int(each) or each < 0 for each in numbers):
         raise InputError(f"{read.where} has seeds that are no whole numbers.", "Write for example seeds = [0, 1].")
     return tuple(int(number) for number in numbers)
+
+
+def _values(read: Fields, name: str) -> tuple[int, ...]:
+    values = read.numbers(name, ())
+    if any(not math.isfinite(each) or each != int(each) or each < 0 for each in values):
+        raise InputError(f"{read.where}: {name} are no whole numbers from 0 on.", "Write for example [6, 2, 3].")
+    return tuple(int(value) for value in values)
 
 
 def _budgets(read: Fields, default: tuple[float, ...]) -> tuple[float, ...]:

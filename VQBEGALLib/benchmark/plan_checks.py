@@ -9,7 +9,7 @@ from VQBEGALLib.errors import InputError
 from VQBEGALLib.selection import strategy
 
 if TYPE_CHECKING:
-    from VQBEGALLib.benchmark.plan import Arm, Plan
+    from VQBEGALLib.benchmark.plan import Arm, Cohort, Plan
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
@@ -22,11 +22,23 @@ def check(plan: Plan) -> None:
     """
     _names("cohort", [each.name for each in plan.cohorts])
     _names("arm", [each.name for each in plan.arms])
+    for cohort in plan.cohorts:
+        _values(plan, cohort)
     for arm in plan.arms:
         _arm(plan, arm)
     _robustness(plan)
+    if plan.reference and plan.reference not in {arm.name for arm in plan.arms}:
+        raise InputError(
+            f"The plan's reference is {plan.reference!r}, which none of its arms is called.",
+            "Name one of the arms, or leave reference out.",
+        )
     for run in plan.runs():
         config = plan.config(run)
+        if config.organ != plan.base(run.cohort).organ:
+            raise InputError(
+                f"The arm {run.arm.name!r} changes the organs of its cohort.",
+                "Set organ for the whole plan or for the cohort, whose labels all arms share.",
+            )
         if run.arm.strategy.startswith("mc_dropout") and config.network.dropout == 0:
             raise InputError(
                 f"The arm {run.arm.name!r} needs dropout, and its network has none.",
@@ -44,6 +56,17 @@ def _names(kind: str, names: list[str]) -> None:
         if folded.count(name.casefold()) > 1:  # one folder on many file systems
             raise InputError(
                 f"Two parts of the plan are called {name!r}, or differ only in case.", f"Give each {kind} its own name."
+            )
+
+
+def _values(plan: Plan, cohort: Cohort) -> None:
+    """Make sure that a cohort's labels name a value for each organ, or for none."""
+    organs = plan.base(cohort).organs
+    for name, values in (("primary_values", cohort.primary_values), ("auxiliary_values", cohort.auxiliary_values)):
+        if values and len(values) != len(organs):
+            raise InputError(
+                f"The cohort {cohort.name!r} has {len(values)} {name} for {len(organs)} organs.",
+                f"Name the value of each of {', '.join(organs)}; 0 for one that the labels lack.",
             )
 
 

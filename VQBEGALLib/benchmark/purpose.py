@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from VQBEGALLib.benchmark.plan import Cohort, Plan, Run
-from VQBEGALLib.config import Config
+from VQBEGALLib.config import Architecture, Config
 from VQBEGALLib.storage import read_json, write_json
 
 FILE = "made_for.json"
@@ -17,8 +18,9 @@ _BUDGETS = {"rounds.seed_budget", "rounds.round_budget", "rounds.total_budget"}
 
 def of_run(plan: Plan, run: Run) -> dict[str, Any]:
     """Return all that a run's numbers depend on but its cohort's images, by name; plain JSON values."""
-    arm, robust = run.arm, plan.robustness
+    arm, robust, config = run.arm, plan.robustness, plan.config(run)
     asked = arm.name in robust.arms
+    unused = _BUDGETS | {name for name in every_setting(config) if _of_another_system(name, config)}
     return {
         "strategy": arm.strategy,
         "boundary_noise": arm.boundary_noise,
@@ -27,8 +29,14 @@ def of_run(plan: Plan, run: Run) -> dict[str, Any]:
         "auxiliary": list(plan.auxiliary),
         "robustness.budgets": list(robust.budgets) if asked else [],
         "robustness.conditions": {name: list(levels) for name, levels in robust.conditions.items()} if asked else {},
-        **{name: value for name, value in every_setting(plan.config(run)).items() if name not in _BUDGETS},
+        **{name: value for name, value in every_setting(config).items() if name not in unused},
     }
+
+
+def _of_another_system(name: str, config: Config) -> bool:
+    """Tell whether a setting is of a related system that a configuration does not use."""
+    section = name.partition(".")[0]
+    return section in typing.get_args(Architecture) and section != config.network.architecture
 
 
 def of_cohort(plan: Plan, cohort: Cohort) -> dict[str, Any]:
@@ -40,7 +48,12 @@ def of_cohort(plan: Plan, cohort: Cohort) -> dict[str, Any]:
     names = ("primary", "auxiliary", "primary_labels", "auxiliary_labels", "split")
     paths: dict[str, Path | None] = {name: getattr(cohort, name) for name in names}
     who = None if cohort.split is None else read_json(plan.folder / cohort.split)
-    return {**{name: path and path.as_posix() for name, path in paths.items()}, "contents of split": who}
+    values = {"primary_values": cohort.primary_values, "auxiliary_values": cohort.auxiliary_values}
+    return {
+        **{name: path and path.as_posix() for name, path in paths.items()},
+        **{name: list(each) for name, each in values.items() if each},
+        "contents of split": who,
+    }
 
 
 def every_setting(config: Config) -> dict[str, object]:
@@ -63,14 +76,20 @@ def note(folder: Path, purpose: Mapping[str, Any]) -> None:
 def differences(folder: Path, purpose: Mapping[str, Any]) -> list[str]:
     """Return the names of what a folder was made otherwise for; budgets may have been added at the end.
 
-    A folder that does not tell (of an earlier version) is taken as it is.
+    A folder that does not tell (of an earlier version) is taken as it is; settings that were not there yet when it was
+    made have their defaults.
 
     Raises:
         StudyError: what it tells cannot be read.
     """
     if not (folder / FILE).exists():
         return []
-    known: dict[str, Any] = read_json(folder / FILE)
+    known: dict[str, Any] = {**_defaults(purpose), **read_json(folder / FILE)}
     budgets = known.get("budgets", [])
     now = {**purpose, **({"budgets": purpose["budgets"][: len(budgets)]} if "budgets" in purpose else {})}
     return sorted(name for name in known.keys() | now.keys() if known.get(name) != now.get(name))
+
+
+def _defaults(purpose: Mapping[str, Any]) -> dict[str, object]:
+    """Return the defaults of the settings that a purpose names."""
+    return {name: value for name, value in every_setting(Config()).items() if name in purpose}
