@@ -25,7 +25,7 @@ DiscriminatorGradient = Literal["detached", "cooperative", "reversal"]
 Routing = Literal["strict", "soft", "joint"]
 Roles = Literal["paper", "swapped"]
 Supervise = Literal["primary", "both"]
-ColdStart = Literal["stratified_random", "diversity"]
+ColdStart = Literal["stratified_random", "diversity", "exemplar"]
 Architecture = Literal["vq_begal", "cmc", "ciml", "cmems"]
 Preset = Literal["tiny", "small", "paper"]
 Method = Literal["default", "paper-literal", "primary-only", "plain", "cmc", "ciml", "cmems"]
@@ -154,7 +154,10 @@ class RoundSettings(Section):
     round_budget: int = setting(32, "Slices annotated in each later round, B = 2n.", low=2, high=1_000_000)
     total_budget: int = setting(512, "Slices annotated in all, the seed set included.", low=1, high=10_000_000)
     cold_start: ColdStart = setting(
-        "stratified_random", "How round 0 is picked: random within each patient, or diverse."
+        "stratified_random",
+        "How round 0 is picked: random within each patient, or diverse. With exemplar it begins with what is annotated "
+        "already, one slice or one case, and asks for nothing; where nothing is, it asks for slices of a single case. "
+        "Round 0 is then trained by CMEMS, whatever the architecture.",
     )
     coverage: float = setting(
         3.0,
