@@ -187,6 +187,25 @@ def test_a_run_of_an_earlier_version_is_taken_as_it_is(begun, cohort):
     begun.open(parse_plan(text(steps=4), cohort))
 
 
+def test_settings_that_came_later_had_their_defaults(begun, cohort):
+    for told in begun.path.glob(f"runs/**/{purpose.FILE}"):
+        known = json.loads(told.read_text(encoding="utf-8"))
+        del known["network.dropout"]
+        told.write_text(json.dumps(known), encoding="utf-8")
+    begun.open(parse_plan(text(), cohort))
+    changed = text().replace("[settings]", "[settings]\ndropout = 0.1", 1)
+    with pytest.raises(StudyError, match="dropout"):
+        begun.open(parse_plan(changed, cohort))
+
+
+def test_settings_of_a_related_system_count_only_where_it_is_used(begun, cohort):
+    changed = text().replace("[settings]", "[settings]\nconfidence = 0.9", 1)
+    begun.open(parse_plan(changed, cohort))
+    used = changed.replace("[settings]", '[settings]\narchitecture = "cmems"', 1)
+    with pytest.raises(StudyError, match=r"cmems\.confidence, network\.architecture"):
+        begun.open(parse_plan(used, cohort))
+
+
 def test_slices_prepared_otherwise_are_refused(begun_once, cohort):
     other = parse_plan(text().replace("size = 32", "size = 64"), cohort)
     with pytest.raises(StudyError, match="slices"):
