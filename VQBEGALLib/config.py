@@ -208,6 +208,7 @@ class Config:
         _check_organs(self.organ)
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
             raise InputError(f"seed is {self.seed!r}.", "Choose a whole number from 0 to 4294967295.")
+        self.ciml.task_map(self.organs)
         divisor = 2 ** (self.network.stages - 1)
         if self.slices.size % divisor:
             raise InputError(

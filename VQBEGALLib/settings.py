@@ -89,6 +89,10 @@ def checked(name: str, value: object, hint: Any, limits: Mapping[Any, Any]) -> o
         if not isinstance(value, bool):
             raise InputError(f"{name} is {value!r}.", "Choose true or false.")
         return value
+    if hint is str:
+        if not isinstance(value, str):
+            raise InputError(f"{name} is {value!r}.", "Give a text.")
+        return value
     if isinstance(value, bool) or not isinstance(value, (int, float) if hint is float else int):
         raise InputError(f"{name} is {value!r}.", f"Give a {'whole ' if hint is int else ''}number.")
     try:

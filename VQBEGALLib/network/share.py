@@ -57,6 +57,15 @@ class Share:
         """Return the source of draws that no other process takes."""
         return generator
 
+    def normal(self, like: Tensor, generator: torch.Generator) -> Tensor:
+        """Return standard normal draws for labelled pairs: those that each would get in a single process.
+
+        Args:
+            like: gives shape, (b, …) with the labelled pairs of this process, and device.
+            generator: on the CPU, in the same state in each process.
+        """
+        return torch.randn(like.shape, generator=generator).to(like.device)
+
     def rows(self, values: Tensor, learn: Tensor, positions: int) -> Rows:
         """Return the feature rows of all processes as one table.
 
@@ -102,6 +111,12 @@ class Part(Share):
         """See :meth:`Share.source`."""
         seeds = torch.randint(2**31, (self._size,), generator=generator)
         return torch.Generator().manual_seed(int(seeds[self._rank]))
+
+    def normal(self, like: Tensor, generator: torch.Generator) -> Tensor:
+        """See :meth:`Share.normal`; draws for all pairs, and keeps those of its own."""
+        labelled = int(self.sum(torch.tensor(len(like), device=like.device)))
+        draws = torch.randn((labelled, *like.shape[1:]), generator=generator)
+        return draws[self._rank :: self._size].to(like.device)
 
     def rows(self, values: Tensor, learn: Tensor, positions: int) -> Rows:
         """See :meth:`Share.rows`; rows are numbered as in the batch of a single process."""

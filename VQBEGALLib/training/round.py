@@ -17,6 +17,7 @@ from VQBEGALLib.slices.reader import PairReader
 from VQBEGALLib.training.batches import Example
 from VQBEGALLib.training.distributed import Ranks, current
 from VQBEGALLib.training.loop import Lesson, Loop
+from VQBEGALLib.training.step import check_examples
 
 
 @dataclass
@@ -57,7 +58,8 @@ def train(
         initial: network to go on from (warm start); None begins with the seed's initial weights.
 
     Raises:
-        InputError: there is no labelled slice, or there are more processes than labelled slices in a batch.
+        InputError: there is no labelled slice, there are more processes than labelled slices in a batch, or the
+            configured method cannot learn from these pairs.
         OutOfMemoryError: the device has too little memory.
         StorageError: the disk is full or refuses.
         CancelledError: a person asked to stop; the checkpoint holds the state.
@@ -65,6 +67,7 @@ def train(
     """
     if not labelled:
         raise InputError("There is no labelled slice to train on.", "Annotate at least one requested slice first.")
+    check_examples(labelled, config)
     team = current()
     team.check(config.training.batch_size)
     lesson = Lesson(labelled, unlabelled, reader, config, round_index)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from VQBEGALLib.config import Architecture, Config
 from VQBEGALLib.network import VQBEGAL
 from VQBEGALLib.network.model import PairEncoding
-from VQBEGALLib.training.batches import Batch
+from VQBEGALLib.training.batches import Batch, Example
 from VQBEGALLib.training.losses import discriminator_loss, segmentation_loss
 from VQBEGALLib.training.routing import RATE, decode, learners
 
@@ -40,17 +40,38 @@ class Objective(Protocol):
         ...
 
 
+Check = Callable[[Sequence[Example], Config], None]
+"""Raises InputError where an objective cannot learn from labelled pairs."""
+
 _OBJECTIVES: dict[Architecture, Objective] = {}
+_CHECKS: dict[Architecture, Check] = {}
 
 
-def objective(name: Architecture) -> Callable[[Objective], Objective]:
-    """Return a decorator that enters a loss under the name that the setting ``architecture`` has for it."""
+def objective(name: Architecture, *, check: Check | None = None) -> Callable[[Objective], Objective]:
+    """Return a decorator that enters a loss under the name that the setting ``architecture`` has for it.
+
+    Args:
+        name: of the architecture.
+        check: looks at the labelled pairs once, before a training.
+    """
 
     def enter(loss: Objective) -> Objective:
         _OBJECTIVES[name] = loss
+        if check is not None:
+            _CHECKS[name] = check
         return loss
 
     return enter
+
+
+def check_examples(labelled: Sequence[Example], config: Config) -> None:
+    """Make sure that the configured objective can learn from labelled pairs.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if check := _CHECKS.get(config.network.architecture):
+        check(labelled, config)
 
 
 def step_loss(model: VQBEGAL, batch: Batch, config: Config, *, progress: float, generator: torch.Generator) -> StepLoss:
