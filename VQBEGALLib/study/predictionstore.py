@@ -1,7 +1,8 @@
 """What the networks made of the cases: ``rounds/NNN/predictions/<case>.nii.gz``, by the round that trained the network.
 
 ``<case>.csv`` beside a labelmap says how unsure the network was on each slice. It is written first: where the
-labelmap is, the prediction is whole.
+labelmap is, the prediction is whole. So is ``attention/<case>.nii.gz``, which a network that can tell writes: how much
+of what the other modality told was let through.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from VQBEGALLib.volumes.volume import Volume
 from VQBEGALLib.volumes.writing import write_volume
 
 PREDICTIONS = "predictions"
+ATTENTION = "attention"
 SUFFIX = ".nii.gz"
 
 
@@ -29,11 +31,17 @@ class Prediction:
 
     Args:
         round: the round whose network it was.
-        path: labelmap, uint8 0/1 on the grid of the case's primary image.
+        path: labelmap, uint8 on the grid of the case's primary image, each organ with its number.
     """
 
     round: int
     path: Path
+
+    @property
+    def attention(self) -> Path | None:
+        """Volume on the same grid, uint8: percent of the message from the other modality let through; or None."""
+        path = _attention(self.path)
+        return path if path.is_file() else None
 
 
 def place(study: Path, index: int, case: str) -> Prediction:
@@ -53,8 +61,15 @@ def newest(study: Path, cases: Collection[str]) -> dict[str, Prediction]:
     return found
 
 
-def write_prediction(study: Path, index: int, case: str, labelmap: Volume, uncertainty: Iterable[float]) -> Prediction:
-    """Write a prediction and its uncertainty by slice; a kill leaves the whole prediction or none.
+def write_prediction(
+    study: Path,
+    index: int,
+    case: str,
+    labelmap: Volume,
+    uncertainty: Iterable[float],
+    attention: Volume | None = None,
+) -> Prediction:
+    """Write a prediction, its uncertainty by slice and its attention; a kill leaves the whole prediction or none.
 
     Raises:
         StorageError: the disk is full or refuses.
@@ -66,6 +81,9 @@ def write_prediction(study: Path, index: int, case: str, labelmap: Volume, uncer
     writer.writerow(["slice", "uncertainty"])
     writer.writerows([number, repr(float(value))] for number, value in enumerate(uncertainty))
     write_bytes(_table(made.path), text.getvalue().encode())
+    if attention is not None:
+        make_folder(_attention(made.path).parent)
+        write_volume(_attention(made.path), attention)
     write_volume(made.path, labelmap)
     return made
 
@@ -103,9 +121,14 @@ def drop_case(study: Path, case: str) -> None:
     for index, _ in numbered(study / ROUNDS):
         path = place(study, index, case).path
         with storing(path):
-            path.unlink(missing_ok=True)
-            _table(path).unlink(missing_ok=True)
+            for each in (path, _table(path), _attention(path)):
+                each.unlink(missing_ok=True)
 
 
 def _table(labelmap: Path) -> Path:
     return labelmap.with_name(labelmap.name.removesuffix(SUFFIX) + ".csv")
+
+
+def _attention(labelmap: Path) -> Path:
+    # a folder of its own: beside the labelmap it could pass for another case's
+    return labelmap.parent / ATTENTION / labelmap.name
