@@ -77,12 +77,12 @@ class Pictures(Camera, PanelScenario):
 
     def paint(self, request: object) -> np.ndarray:
         """Paint the phantom's liver."""
-        from VQBEGALPanel.scene import segment_id
+        from VQBEGALPanel.scene import segment_ids
 
         scene = self.panel.session.scene
         node, plane = scene.annotation(request.case), liver(int(request.case[1:]))[request.slice]
         volume = scene.volume(request.case, "primary")
-        driver.paint(node, segment_id(node), volume, 0, request.slice, plane.astype(bool))
+        driver.paint(node, segment_ids(node)[0], volume, 0, request.slice, plane.astype(bool))
         return plane
 
     def runTest(self) -> None:  # noqa: N802

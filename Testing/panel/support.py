@@ -93,14 +93,14 @@ class PanelScenario(unittest.TestCase):
 
     def paint(self, request):
         """Paint the organ on a slice: where the phantom's CT is as bright as its liver."""
-        from VQBEGALPanel.scene import segment_id
+        from VQBEGALPanel.scene import segment_ids
 
         scene = self.panel.session.scene
         volume = scene.volume(request.case, "primary")
         voxels = slicer.util.arrayFromVolume(volume)
         plane = (voxels[request.slice] > 80) & (voxels[request.slice] < 160)
         node = scene.annotation(request.case)
-        driver.paint(node, segment_id(node), volume, 0, request.slice, plane)
+        driver.paint(node, segment_ids(node)[0], volume, 0, request.slice, plane)
         return plane
 
     def annotate(self, count):

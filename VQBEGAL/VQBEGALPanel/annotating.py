@@ -94,12 +94,10 @@ class Annotating:
 
     def _event(self, request: Request, index: int, answer: np.ndarray) -> dict[str, object]:
         """Return what the study's log keeps of an answer."""
-        from VQBEGALLib.metrics import dice  # loads scipy, which the panel does without until then
-
         event = {"event": "annotated", "round": index, "case": request.case, "slice": request.slice}
         proposal = self._proposal(request)
         if proposal is not None:
-            event["proposal_dice"] = round(dice(proposal, answer), 4)
+            event["proposal_dice"] = round(_agreement(proposal, answer), 4)
         if self.keep_time:
             event["seconds"] = round(time.monotonic() - self._shown_at, 1)
         return event
@@ -177,3 +175,11 @@ class Annotating:
             if index - 1 in labelled
         ]
         return validation, proposals
+
+
+def _agreement(proposal: np.ndarray, answer: np.ndarray) -> float:
+    """Return the Dice of two planes, the mean over the organs that one of them has; 1 where both are empty."""
+    from VQBEGALLib.metrics import dice  # loads scipy, which the panel does without until then
+
+    values = [value for value in np.union1d(proposal, answer) if value]
+    return float(np.mean([dice(proposal == value, answer == value) for value in values])) if values else 1.0

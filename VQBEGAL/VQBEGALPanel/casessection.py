@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,8 @@ from VQBEGALLib.errors import InputError
 from VQBEGALLib.slices import SliceFrame
 from VQBEGALLib.study.labelstore import read_index
 from VQBEGALPanel import dicomsource
-from VQBEGALPanel.exporting import export_segment, export_volume
+from VQBEGALPanel.exporting import export_organs, export_volume
+from VQBEGALPanel.organs import listed
 from VQBEGALPanel.sections import Gate, attempt, choose, fill, fill_table, selected_row, set_up_table
 
 if TYPE_CHECKING:
@@ -93,8 +94,14 @@ class CasesSection:
                     row[key] = str(path)
                     row |= self._images_of(key, node, folder)
             if reference is not None and primary is not None:
-                export_segment(reference, session.study.config.organ, primary, folder / "labels.nrrd")
+                organs = session.study.config.organs
+                values = export_organs(reference, organs, primary, folder / "labels.nrrd")
                 row["primary_labels"] = str(folder / "labels.nrrd")
+                if len(organs) > 1:
+                    row["primary_values"] = " ".join(map(str, values))
+                    self._tell_lacking(
+                        [name for name, value in zip(organs, values, strict=True) if not value], reference
+                    )
             table = folder / "cases.csv"
             with table.open("w", newline="", encoding="utf-8") as file:
                 writer = csv.DictWriter(file, list(row))
@@ -105,6 +112,11 @@ class CasesSection:
             raise
         ui.caseName.text = ""
         session.add_cases(["--table", str(table)], temporary=folder, then=self._added)
+
+    def _tell_lacking(self, lacking: Sequence[str], reference: slicer.vtkMRMLSegmentationNode) -> None:
+        if lacking:
+            text = _("{name} has no segment called {organs}; the case is not measured by that.")
+            self._session.say(text.format(name=reference.GetName(), organs=listed(lacking)))
 
     def _images_of(self, key: str, node: slicer.vtkMRMLScalarVolumeNode, folder: Path) -> dict[str, str]:
         """Return the table's entry for the DICOM images that a volume was loaded from, where they are known."""

@@ -11,6 +11,7 @@ from slicer.i18n import tr as _
 from VQBEGALLib.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 
@@ -39,36 +40,45 @@ def export_volume(node: slicer.vtkMRMLVolumeNode, path: Path) -> None:
         slicer.mrmlScene.RemoveNode(copy)
 
 
-def export_segment(
-    node: slicer.vtkMRMLSegmentationNode, wanted: str, volume: slicer.vtkMRMLVolumeNode, path: Path
-) -> None:
-    """Write one segment as a labelmap on a volume's grid.
+def export_organs(
+    node: slicer.vtkMRMLSegmentationNode, organs: Sequence[str], volume: slicer.vtkMRMLVolumeNode, path: Path
+) -> list[int]:
+    """Write the organs' segments as a labelmap on a volume's grid.
 
     Args:
         node: segmentation.
-        wanted: the segment's name, in any case; without one of that name, the only segment there is.
+        organs: names of the segments, in any case; the first one gets the value 1, the next one 2, and so on. For a
+            single organ the only segment there is may have any name.
         volume: gives the grid.
         path: file to write.
 
+    Returns:
+        Value of each organ in the file, 0 for those that the segmentation does not have.
+
     Raises:
-        InputError: the segmentation has several segments, and none of that name.
+        InputError: no segment has the name of an organ.
         RuntimeError: the file cannot be written.
     """
     segments = node.GetSegmentation()
     ids = [segments.GetNthSegmentID(number) for number in range(segments.GetNumberOfSegments())]
-    named = [each for each in ids if segments.GetSegment(each).GetName().lower() == wanted.lower()]
-    chosen = named[0] if named else ids[0] if len(ids) == 1 else None
-    if chosen is None:
+    named = {segments.GetSegment(each).GetName().strip().lower(): each for each in reversed(ids)}
+    if len(organs) == len(ids) == 1:
+        named[organs[0].lower()] = ids[0]
+    chosen = {value: named[name.lower()] for value, name in enumerate(organs, 1) if name.lower() in named}
+    if not chosen:
         raise InputError(
-            _("{name} has no segment called {organ}.").format(name=node.GetName(), organ=wanted),
+            _("{name} has no segment called {organ}.").format(name=node.GetName(), organ=_(" or ").join(organs)),
             _("Rename the organ's segment, or choose another segmentation."),
         )
-    mask = slicer.util.arrayFromSegmentBinaryLabelmap(node, chosen, volume)
+    labels = np.zeros(slicer.util.arrayFromVolume(volume).shape, dtype=np.uint8)
+    for value, each in chosen.items():
+        labels[slicer.util.arrayFromSegmentBinaryLabelmap(node, each, volume) != 0] = value
     copy = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode")
     try:
         copy.CopyOrientation(volume)
         copy.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
-        slicer.util.updateVolumeFromArray(copy, (mask > 0).astype(np.uint8))
+        slicer.util.updateVolumeFromArray(copy, labels)
         export_volume(copy, path)
     finally:
         slicer.mrmlScene.RemoveNode(copy)
+    return [value if value in chosen else 0 for value in range(1, len(organs) + 1)]

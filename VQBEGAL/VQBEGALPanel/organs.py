@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import slicer
+from slicer.i18n import tr as _
 
 TERMINOLOGY = "Segmentation category and type - 3D Slicer General Anatomy list"
 CATEGORY = "Anatomical Structure"
+_LIGHTER, _LIGHTEST = 0.45, 0.98
+"""Share of white that is mixed into a colour that is taken, and brightness from which it is left."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +20,7 @@ class Organ:
     """An anatomical structure.
 
     Args:
-        name: as in the terminology, for example ``Liver``.
+        name: as in the terminology, for example ``Liver``; that of a paired organ's side ``Right kidney``.
         entry: the serialised terminology entry.
         color: red, green, blue from 0 to 1.
     """
@@ -50,6 +54,23 @@ def organ(name: str) -> Organ:
     return Organ(name, "", (0.6, 0.6, 0.6))
 
 
+def listed(names: Sequence[str]) -> str:
+    """Return organs as a person reads them after "without": ``liver, spleen and left kidney``."""
+    *others, last = names
+    return _("{others} and {last}").format(others=", ".join(others), last=last) if others else last
+
+
+def distinct(known: Sequence[Organ]) -> list[Organ]:
+    """Return organs of a study with colours that differ: of two with one colour, the later one is lighter."""
+    taken: list[tuple[float, float, float]] = []
+    for item in known:
+        color = item.color
+        while color in taken and max(color) < _LIGHTEST:
+            color = tuple(round(part + (1 - part) * _LIGHTER, 3) for part in color)
+        taken.append(color)
+    return [replace(item, color=color) for item, color in zip(known, taken, strict=True)]
+
+
 def add_segment(node: slicer.vtkMRMLSegmentationNode, known: Organ, color: tuple[float, float, float]) -> str:
     """Add an empty segment of an organ, with its terminology, and return the segment's ID."""
     added = node.GetSegmentation().AddEmptySegment("", known.name, color)
@@ -66,20 +87,43 @@ def _read(logic: slicer.vtkSlicerTerminologiesModuleLogic) -> list[Organ]:
             break
     else:
         return []
-    return [
-        _organ(logic, category, index)
-        for index in range(logic.GetNumberOfTypesInTerminologyCategory(TERMINOLOGY, category))
-    ]
+    found = []
+    for index in range(logic.GetNumberOfTypesInTerminologyCategory(TERMINOLOGY, category)):
+        kind = slicer.vtkSlicerTerminologyType()
+        logic.GetNthTypeInTerminologyCategory(TERMINOLOGY, category, index, kind)
+        found += [_organ(logic, category, kind), *_sides(logic, category, kind)]
+    return [item for item in found if "," not in item.name]  # a comma separates organs
+
+
+def _sides(
+    logic: slicer.vtkSlicerTerminologiesModuleLogic,
+    category: slicer.vtkSlicerTerminologyCategory,
+    kind: slicer.vtkSlicerTerminologyType,
+) -> list[Organ]:
+    """Return the left and the right one of a paired organ."""
+    found: list[Organ] = []
+    if not kind.GetHasModifiers():  # asked for them all the same, the logic writes an error into the log
+        return found
+    for index in range(logic.GetNumberOfTypeModifiersInTerminologyType(TERMINOLOGY, category, kind)):
+        side = slicer.vtkSlicerTerminologyType()
+        logic.GetNthTypeModifierInTerminologyType(TERMINOLOGY, category, kind, index, side)
+        found.append(_organ(logic, category, kind, side))
+    return found
 
 
 def _organ(
-    logic: slicer.vtkSlicerTerminologiesModuleLogic, category: slicer.vtkSlicerTerminologyCategory, index: int
+    logic: slicer.vtkSlicerTerminologiesModuleLogic,
+    category: slicer.vtkSlicerTerminologyCategory,
+    kind: slicer.vtkSlicerTerminologyType,
+    side: slicer.vtkSlicerTerminologyType | None = None,
 ) -> Organ:
-    kind = slicer.vtkSlicerTerminologyType()
-    logic.GetNthTypeInTerminologyCategory(TERMINOLOGY, category, index, kind)
     entry = slicer.vtkSlicerTerminologyEntry()
     entry.SetTerminologyContextName(TERMINOLOGY)
     entry.GetCategoryObject().Copy(category)
     entry.GetTypeObject().Copy(kind)
-    red, green, blue = kind.GetRecommendedDisplayRGBValue()
-    return Organ(kind.GetCodeMeaning(), logic.SerializeTerminologyEntry(entry), (red / 255, green / 255, blue / 255))
+    name = kind.GetCodeMeaning()
+    if side is not None:
+        entry.GetTypeModifierObject().Copy(side)
+        name = f"{side.GetCodeMeaning()} {name.lower()}"
+    red, green, blue = (kind if side is None else side).GetRecommendedDisplayRGBValue()
+    return Organ(name, logic.SerializeTerminologyEntry(entry), (red / 255, green / 255, blue / 255))

@@ -17,10 +17,10 @@ from VQBEGALLib.slices import SliceFrame
 from VQBEGALLib.study.labelstore import read_index
 from VQBEGALLib.volumes import Volume, read_labelmap
 from VQBEGALPanel.geometry import voxel_order
-from VQBEGALPanel.organs import add_segment, organ
+from VQBEGALPanel.organs import add_segment, distinct, organ
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
     from VQBEGALLib.study import Prediction, Study
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 Kind = Literal["primary", "auxiliary", "annotation", "prediction"]
 STUDY, CASE, KIND, IMAGE = "VQBEGAL.Study", "VQBEGAL.Case", "VQBEGAL.Kind", "VQBEGAL.Image"
 SEGMENT, VERSION = "VQBEGAL.Segment", "VQBEGAL.Version"
-"""The organ's segment, and what of the study a segmentation holds: number of the labels, or round and time of a
-prediction."""
+"""The organs' segments in the study's order, and what of the study a segmentation holds: number of the labels, or round
+and time of a prediction."""
 
 PREDICTION_COLOR = (0.35, 0.75, 1.0)
 _CLASSES = {
@@ -112,13 +112,13 @@ class Scene:
         are written into it; what is painted on other slices stays.
 
         Raises:
-            InputError: the segmentation is under a transform, or has lost its segment.
+            InputError: the segmentation is under a transform, or has lost a segment.
         """
         node = self.find(case, "annotation")
         if node is None:
             node = self._segmentation(case, "annotation", _("{case} annotation").format(case=case))
         _refuse_transform(node)
-        segment_id(node)
+        segment_ids(node)
         version = self._version(case)
         if node.GetAttribute(VERSION) != version:
             labels = self.study.labels(case)
@@ -156,9 +156,10 @@ class Scene:
         return node
 
     def predicted(self, case: str) -> np.ndarray | None:
-        """Return the newest prediction, uint8 0/1 (K, J, I) on the primary image's grid; None without one.
+        """Return the newest prediction, uint8 (K, J, I) on the primary image's grid; None without one.
 
-        That of the last case is kept, so that it is read once.
+        Values as in the study: 0 is background, the organs count from 1. That of the last case is kept, so that it is
+        read once.
         """
         newest = self.study.predictions().get(case)
         if newest is None:
@@ -169,11 +170,29 @@ class Scene:
         return self._predicted[1]
 
     def mask(self, case: str, kind: Literal["annotation", "prediction"]) -> np.ndarray:
-        """Return a segmentation's organ as uint8 0/1 (K, J, I) on the primary image's grid.
+        """Return a segmentation's organs, uint8 (K, J, I) on the primary image's grid, values as in the study.
+
+        Where segments overlap, the later organ has the voxel.
 
         Raises:
-            InputError: the segmentation is not in the scene, under a transform, or has lost its segment.
+            InputError: the segmentation is not in the scene, under a transform, or has lost a segment.
         """
+        first, *others = self._painted(case, kind)
+        mask = first.view(np.uint8)
+        for value, found in enumerate(others, 2):
+            mask[found] = value
+        return mask
+
+    def overlap(self, case: str, index: int) -> int:
+        """Return how many pixels of a slice of the annotation belong to several organs; errors as :meth:`mask`."""
+        if len(self.study.config.organs) == 1:
+            return 0
+        frame = SliceFrame.of(self.study.grid(case))
+        planes = [frame.planes(found)[index] for found in self._painted(case, "annotation")]
+        return int(np.count_nonzero(np.sum(planes, axis=0) > 1))
+
+    def _painted(self, case: str, kind: Literal["annotation", "prediction"]) -> Iterator[np.ndarray]:
+        """Yield the organs one after the other, bool (K, J, I) on the primary image's grid."""
         node = self.find(case, kind)
         if node is None:
             raise InputError(
@@ -182,8 +201,9 @@ class Scene:
             )
         _refuse_transform(node)
         volume = self.volume(case, "primary")
-        found = slicer.util.arrayFromSegmentBinaryLabelmap(node, segment_id(node), volume)
-        return (found[voxel_order(volume, self.study.grid(case))] != 0).view(np.uint8)
+        order = voxel_order(volume, self.study.grid(case))
+        for wanted in segment_ids(node):
+            yield slicer.util.arrayFromSegmentBinaryLabelmap(node, wanted, volume)[order] != 0
 
     def labelmap(self, case: str) -> Volume:
         """Return the annotation as a labelmap on the study's grid of the primary image; errors as :meth:`mask`."""
@@ -246,39 +266,46 @@ class Scene:
                 slicer.mrmlScene.RemoveNode(node)
 
     def _segmentation(self, case: str, kind: Kind, name: str) -> slicer.vtkMRMLSegmentationNode:
-        """Make an empty segmentation with the organ's segment on the primary image's geometry."""
+        """Make an empty segmentation with the organs' segments on the primary image's geometry."""
         volume = self.volume(case, "primary")
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
         node.CreateDefaultDisplayNodes()
         node.SetReferenceImageGeometryParameterFromVolumeNode(volume)
-        known = organ(self.study.config.organ)
-        added = add_segment(node, known, known.color if kind == "annotation" else PREDICTION_COLOR)
+        wanted = distinct([organ(each) for each in self.study.config.organs])
+        alone = kind == "prediction" and len(wanted) == 1  # one colour could not tell several organs apart
+        added = [add_segment(node, known, PREDICTION_COLOR if alone else known.color) for known in wanted]
         if kind == "prediction":
             node.GetDisplayNode().SetAllSegmentsVisibility2DFill(False)
-        node.SetAttribute(SEGMENT, added)
+        node.SetAttribute(SEGMENT, " ".join(added))
         self._mark(node, case, kind)
         return node
 
     def _write(self, node: slicer.vtkMRMLSegmentationNode, case: str, voxels: np.ndarray) -> None:
+        """Replace the organs' segments; all others stay."""
         volume = self.volume(case, "primary")
-        ordered = np.ascontiguousarray(voxels[voxel_order(volume, self.study.grid(case))], dtype=np.uint8)
-        slicer.util.updateSegmentBinaryLabelmapFromArray(ordered, node, segment_id(node), volume)
+        ordered = voxels[voxel_order(volume, self.study.grid(case))]
+        for value, wanted in enumerate(segment_ids(node), 1):
+            painted = np.ascontiguousarray(ordered == value).view(np.uint8)
+            slicer.util.updateSegmentBinaryLabelmapFromArray(painted, node, wanted, volume)
 
     def _mark(self, node: slicer.vtkMRMLNode, case: str, kind: Kind) -> None:
         for name, value in self._marks(case, kind).items():
             node.SetAttribute(name, value)
 
 
-def segment_id(node: slicer.vtkMRMLSegmentationNode) -> str:
-    """Return the organ's segment.
+def segment_ids(node: slicer.vtkMRMLSegmentationNode) -> list[str]:
+    """Return the organs' segments in the study's order, however they are sorted in the segmentation.
 
     Raises:
-        InputError: it was removed.
+        InputError: one was removed.
     """
-    wanted = node.GetAttribute(SEGMENT)
-    if wanted is None or node.GetSegmentation().GetSegment(wanted) is None:
+    wanted = (node.GetAttribute(SEGMENT) or "").split()
+    if not wanted or any(node.GetSegmentation().GetSegment(each) is None for each in wanted):
+        several = len(wanted) > 1
         raise InputError(
-            _("The organ's segment of {name} was removed.").format(name=node.GetName()),
+            (
+                _("A segment of {name} was removed.") if several else _("The organ's segment of {name} was removed.")
+            ).format(name=node.GetName()),
             _("Undo that, or delete the segmentation and select the slice again."),
         )
     return wanted

@@ -56,6 +56,13 @@ def fill(combo: qt.QComboBox, items: Sequence[tuple[str, str]]) -> None:
         combo.addItem(text, value)
 
 
+def fill_explained(combo: qt.QComboBox, items: Sequence[tuple[str, str, str]]) -> None:
+    """Give a combo box its choices: text, value, and what it is for as the choice's own tooltip."""
+    fill(combo, [(text, value) for text, value, _tip in items])
+    for row, (_text, _value, tip) in enumerate(items):
+        combo.setItemData(row, tip, qt.Qt.ToolTipRole)
+
+
 def fill_names(combo: qt.QComboBox, names: Sequence[str]) -> None:
     """Give a combo box names to choose from; the chosen one stays where it is still there."""
     keep = combo.currentText
@@ -134,11 +141,13 @@ def stage_words(stage: str) -> str:
         "slices": _("preparing slices"),
         "train": _("training"),
         "score": _("scoring slices"),
+        "thumbnails": _("looking at slices"),
+        "critic": _("learning which slices are new"),
         "segment": _("segmenting"),
         "estimate": _("measuring"),
         "import": _("copying"),
         "export": _("writing"),
         "send": _("sending"),
-        "retrieve": _("downloading"),
+        "fetch": _("downloading"),
     }
     return known.get(stage, stage)

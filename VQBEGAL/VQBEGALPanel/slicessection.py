@@ -10,8 +10,9 @@ import slicer
 from slicer.i18n import tr as _
 
 from VQBEGALLib.errors import InputError
+from VQBEGALPanel.organs import listed
 from VQBEGALPanel.plots import ROLE_COLORS, role_words
-from VQBEGALPanel.scene import segment_id
+from VQBEGALPanel.scene import segment_ids
 from VQBEGALPanel.sections import Gate, attempt, fill_table, selected_row, set_up_table
 
 if TYPE_CHECKING:
@@ -131,7 +132,9 @@ class SlicesSection:
             editor.setSegmentationNode(node)
         if editor.sourceVolumeNode() is not volume:
             editor.setSourceVolumeNode(volume)
-        editor.setCurrentSegmentID(segment_id(node))
+        organs = segment_ids(node)
+        if editor.currentSegmentID() not in organs:
+            editor.setCurrentSegmentID(organs[0])
         if effect is not None:
             editor.setActiveEffectByName(effect.name)  # another segmentation puts the brush away
         scene.prediction(request.case)
@@ -160,7 +163,14 @@ class SlicesSection:
         labelmap = self._session.scene.labelmap(request.case)
         if self._annotating.is_empty(request, labelmap) and not slicer.util.confirmOkCancelDisplay(
             _("Nothing is painted on slice {slice} of {case}. Save it as a slice without {organ}?").format(
-                slice=request.slice, case=request.case, organ=self._session.study.config.organ
+                slice=request.slice, case=request.case, organ=listed(self._session.study.config.organs)
+            )
+        ):
+            return
+        shared = self._session.scene.overlap(request.case, request.slice)
+        if shared and not slicer.util.confirmOkCancelDisplay(
+            _("{count} pixels belong to several organs. Save the slice, and give them to the later organ?").format(
+                count=shared
             )
         ):
             return

@@ -10,13 +10,14 @@ import slicer
 from slicer.i18n import tr as _
 
 from VQBEGALLib.config import PRESETS, preset
-from VQBEGALPanel.organs import LIVER, organ, organs
-from VQBEGALPanel.sections import Gate, attempt, choose, fill
+from VQBEGALPanel.choices import has_roles, method_of, methods, strategies
+from VQBEGALPanel.organfield import OrganField
+from VQBEGALPanel.sections import Gate, attempt, choose, fill, fill_explained
 
 if TYPE_CHECKING:
     from VQBEGALPanel.session import Session
 
-_ROUND_FIXED = ("primaryModality", "preset", "seed", "organ")
+_ROUND_FIXED = ("primaryModality", "preset", "seed", "method")
 """Settings that belong to a study from its creation on."""
 
 
@@ -32,8 +33,7 @@ class StudySection:
     def __init__(self, ui, session: Session, gate: Gate, opened: Callable[[str], None]) -> None:
         self._ui, self._session, self._gate, self._opened = ui, session, gate, opened
         self._shown: Path | None = None
-        ui.organ.addItems(list(organs()))
-        ui.organ.setCurrentIndex(ui.organ.findText(LIVER.name))
+        self._organs = OrganField(ui, gate)
         fill(ui.primaryModality, [("CT", "CT"), ("MR", "MR")])
         fill(
             ui.preset,
@@ -52,18 +52,12 @@ class StudySection:
                 (_("Graphics card (Apple)"), "mps"),
             ],
         )
-        fill(
-            ui.strategy,
-            [
-                (_("VQ-BEGAL: most and least uncertain about the modality"), "vq_begal"),
-                (_("EGAL: most uncertain about the modality"), "egal"),
-                (_("At random"), "random"),
-                (_("At random, where the organ is"), "random_foreground"),
-            ],
-        )
+        fill_explained(ui.method, methods())
+        fill_explained(ui.strategy, strategies())
         fill(ui.routing, [(_("Joint"), "joint"), (_("Soft"), "soft"), (_("Strict (paper)"), "strict")])
         self._recall()
         ui.preset.connect("currentIndexChanged(int)", lambda _index: self._suggest_budget())
+        ui.method.connect("currentIndexChanged(int)", lambda _index: self._gate_routing())
         ui.studyPath.connect("currentPathChanged(QString)", lambda _path: self.update())
         ui.createStudy.connect("clicked()", attempt(self.create))
         ui.openStudy.connect("clicked()", attempt(self.open))
@@ -101,7 +95,7 @@ class StudySection:
     def apply(self) -> None:
         """Write changed settings into the open study."""
         settings = self._settings()
-        for name in ("organ", "seed", "primary_modality", "auxiliary_modality"):
+        for name in ("organ", "seed", "primary_modality", "auxiliary_modality", "method"):
             settings.pop(name)
         self._session.configure(settings)
 
@@ -130,6 +124,16 @@ class StudySection:
         fixed = _("Fixed when the study was created.") if study is not None else ""
         for name in _ROUND_FIXED:
             self._gate.set(getattr(ui, name), fixed)
+        self._organs.fix(fixed)
+        self._gate_routing()
+
+    def _gate_routing(self) -> None:
+        """Grey the roles where the method has none."""
+        ui = self._ui
+        without = (
+            "" if has_roles(ui.method.currentData) else _("With this method every slice trains the whole network.")
+        )
+        self._gate.set(ui.routing, without)
 
     def _show_config(self) -> None:
         study, ui = self._session.study, self._ui
@@ -139,12 +143,13 @@ class StudySection:
         self._shown = study.folder
         config = study.config
         ui.studyPath.currentPath = str(study.folder)
-        ui.organ.setCurrentText(organ(config.organ).name)
+        self._organs.show(config.organs)
         for name in PRESETS:
             known = preset(name)
             if (known.network, known.slices.size) == (config.network, config.slices.size):
                 choose(ui.preset, name)
         choose(ui.primaryModality, config.slices.primary_modality)
+        choose(ui.method, method_of(config))
         choose(ui.routing, config.training.routing)
         ui.roundBudget.value = config.rounds.round_budget
         ui.totalBudget.value = config.rounds.total_budget
@@ -155,7 +160,8 @@ class StudySection:
         ui = self._ui
         primary = ui.primaryModality.currentData
         return {
-            "organ": ui.organ.currentText.strip().lower() or LIVER.name.lower(),
+            "organ": ", ".join(self._organs.names()),
+            "method": ui.method.currentData,
             "primary_modality": primary,
             "auxiliary_modality": "MR" if primary == "CT" else "CT",
             "round_budget": ui.roundBudget.value,
