@@ -9,11 +9,11 @@ from VQBEGALLib.cli import checks, tables
 from VQBEGALLib.cli.terminal import Result
 from VQBEGALLib.config import parse_assignments, preset
 from VQBEGALLib.delivery import remember_sources, remove_cases
-from VQBEGALLib.errors import StudyError
+from VQBEGALLib.errors import InputError, StudyError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.slices import SliceFrame
 from VQBEGALLib.study import Study
-from VQBEGALLib.volumes import read_volume, write_volume
+from VQBEGALLib.volumes import Volume, read_volume, write_volume
 
 if TYPE_CHECKING:  # torch is imported only by the commands that need it
     import torch
@@ -123,12 +123,14 @@ def label(options: argparse.Namespace, reporter: Reporter) -> Result:
     study = Study.open(options.study)
     grid = study.grid(options.case, options.which)
     frame = SliceFrame.of(grid)
-    slices = tables.slice_numbers(options.slices, frame.count)
+    slices = None if options.slices is None else tables.slice_numbers(options.slices, frame.count)
     labelmap = checks.organ(options, grid)
     with study.writing(f"label {options.case}"):
         rounds = study.rounds()
         if not rounds:
-            raise StudyError("The study has no round yet.", "Select the first slices with `vqbegal next`.")
+            return _begin(study, options, labelmap, slices, reporter)
+        if slices is None:
+            raise InputError("No slice is named.", "Write for example --slices 12,13,20 or 4-9.")
         current = rounds[-1]
         primary = options.which == "primary"
         asked = {item.slice: item.role for item in current.requests if primary and item.case == options.case}
@@ -141,6 +143,19 @@ def label(options: argparse.Namespace, reporter: Reporter) -> Result:
             shown = ", ".join(map(str, empty))
             reporter.message(f"There is no {study.config.organ} on slices {shown}; they count as slices without it.")
         checks.warn_of_use(study, options, [each for each in slices if each not in asked], reporter)
+    return tables.status(study)
+
+
+def _begin(
+    study: Study, options: argparse.Namespace, labelmap: Volume, slices: list[int] | None, reporter: Reporter
+) -> Result:
+    """Let a study without rounds begin with annotated slices of a case, or with all of them."""
+    from VQBEGALLib.rounds import begin_with
+
+    if options.which != "primary":
+        raise StudyError("The study has no round yet.", "Select the first slices with `vqbegal next`.")
+    taken = begin_with(study, options.case, labelmap, slices)
+    reporter.message(f"The study begins with {len(taken)} slices of {options.case} (cold_start=exemplar).")
     return tables.status(study)
 
 

@@ -239,9 +239,9 @@ def _rounds(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     label.add_argument("file", type=Path, metavar="FILE", help="labelmap on the grid of the case's volume")
     label.add_argument(
         "--slices",
-        required=True,
         metavar="N,N,…",
-        help="annotated slices, for example 12,13,20 or 4-9; counted from 0, as `next` prints them",
+        help="annotated slices, for example 12,13,20 or 4-9; counted from 0, as `next` prints them. A study without "
+        "rounds begins with these, or with the whole case where none is named",
     )
     label.add_argument("--value", type=int, metavar="N", help="the organ's value, where the map holds several")
     label.add_argument(

@@ -51,7 +51,8 @@ def status(study: Study, *, as_json: bool = False) -> Result:
     current = done[-1] if done else None
     open_ = [] if current is None else [item for item in current.requests if item.status == "open"]
     budget = ledger["budget"]
-    upcoming = next_step(current, len(open_), budget["left"], cases=bool(study.cases("train")))
+    begun = bool(budget["used"]) and study.config.rounds.cold_start == "exemplar"
+    upcoming = next_step(current, len(open_), budget["left"], cases=bool(study.cases("train")), begun=begun)
     counts = {split: (len(study.cases(split)), len(study.auxiliaries(split))) for split in SPLITS}
     patients = ledger["splits"]["train"]["patients"]
     waiting: dict[str, list[int]] = {}
@@ -80,10 +81,12 @@ def status(study: Study, *, as_json: bool = False) -> Result:
     return _result(data, lines, as_json=as_json)
 
 
-def next_step(current: Round | None, open_: int, left: int, *, cases: bool) -> str:
-    """Return what a person does next, one sentence."""
+def next_step(current: Round | None, open_: int, left: int, *, cases: bool, begun: bool = False) -> str:
+    """Return what a person does next, one sentence; ``begun`` with labels that no round asked for."""
     if not cases:
         return "add a case to train on (`vqbegal study add`)."
+    if current is None and begun:
+        return "train (`vqbegal train`)."
     if current is None:
         return "select the first slices (`vqbegal next`)."
     if not current.trained:

@@ -5,6 +5,7 @@ from VQBEGALLib.rounds.advancing import Advance, advance
 from VQBEGALLib.rounds.annotation import Oracle
 from VQBEGALLib.rounds.estimating import Estimate, estimate
 from VQBEGALLib.rounds.evaluation import evaluate
+from VQBEGALLib.rounds.exemplar import begin_with
 from VQBEGALLib.rounds.material import Material
 from VQBEGALLib.rounds.run import evaluate_round, run, validate
 from VQBEGALLib.rounds.segmentation import segment_cases
@@ -16,6 +17,7 @@ __all__ = [
     "Material",
     "Oracle",
     "advance",
+    "begin_with",
     "check_networks",
     "estimate",
     "evaluate",

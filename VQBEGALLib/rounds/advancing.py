@@ -9,6 +9,7 @@ import torch
 from VQBEGALLib.errors import StudyError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.network.device import Compute
+from VQBEGALLib.rounds.exemplar import begin, is_begun
 from VQBEGALLib.rounds.material import Material
 from VQBEGALLib.rounds.run import finished, flat, validate
 from VQBEGALLib.rounds.segmentation import segment_cases
@@ -54,7 +55,7 @@ def advance(
     """Train and validate where there are new labels, select the next round, segment the cases that it asks for.
 
     Each step is left out where it is done already, so that the same call goes on after a kill or a cancel and
-    ends with the same study.
+    ends with the same study. One that begins from what is annotated already is trained at once.
 
     Args:
         study: the study; held for writing all the time.
@@ -75,6 +76,8 @@ def advance(
     started, compute = reporter.clock(), Compute(device, reporter, fallback=fallback)
     with study.writing("train and select"):
         require_cases(study)
+        if is_begun(study):
+            begin(study)
         rounds = study.rounds()
         waiting = bool(rounds) and _waits(study, rounds[-1])
         if waiting and not (select and _unseen(study, rounds[-1])):

@@ -16,6 +16,7 @@ from VQBEGALLib.inference import segment_slices, to_labelmap
 from VQBEGALLib.network.device import Compute
 from VQBEGALLib.network.memory import Memory, device_name
 from VQBEGALLib.rounds.diagnosis import SAMPLE
+from VQBEGALLib.rounds.exemplar import next_config
 from VQBEGALLib.rounds.material import Material
 from VQBEGALLib.rounds.steps import require_cases
 from VQBEGALLib.selection.scoring import BATCH, entropies, score_pairs
@@ -121,7 +122,7 @@ def _synthetic(config: Config, folder: Path) -> _Sample:
 
 
 def _measured(study: Study, sample: _Sample, *, device: torch.device, reporter: Reporter) -> Estimate:
-    config, silent, memory = study.config, reporter.silent(), Memory(device)
+    config, silent, memory = next_config(study), reporter.silent(), Memory(device)
     with reporter.stage("estimate", 3, unit="measurement") as stage:
         steps, trained = 2, _train(sample, config, 2, device, silent)  # a warm-up
         if (left := PATIENCE - trained.seconds) > 0:

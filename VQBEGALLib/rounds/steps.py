@@ -19,6 +19,7 @@ from VQBEGALLib.events import Reporter
 from VQBEGALLib.network import VQBEGAL
 from VQBEGALLib.network.storage import load_model, save_model
 from VQBEGALLib.rounds.diagnosis import diagnose
+from VQBEGALLib.rounds.exemplar import begin, goes_on, is_begun, training_config
 from VQBEGALLib.rounds.material import NAME_OF, Material
 from VQBEGALLib.selection import Context, Pick, Selection, strategy
 from VQBEGALLib.selection.interface import Scores
@@ -35,7 +36,8 @@ from VQBEGALLib.training import Example, train
 def select(material: Material, name: str, *, device: torch.device, reporter: Reporter) -> Round:
     """Choose the slices of the next round and write its requests.
 
-    Round 0 is picked by ``cold_start``; every later round by the strategy, on the network of the round before.
+    Round 0 is picked by ``cold_start``; every later round by the strategy, on the network of the round before. A study
+    that begins from what is annotated already has a round 0 without requests.
 
     Args:
         material: slices of the study; the study is held for writing.
@@ -55,6 +57,9 @@ def select(material: Material, name: str, *, device: torch.device, reporter: Rep
             f"Round {rounds[-1].index} is not trained yet.", "Annotate its slices and train before the next round."
         )
     require_cases(study)
+    strategy(name)  # a misspelt name is told before round 0, not after it
+    if is_begun(study):
+        return begin(study)
     examples = material.examples()
     pool = material.unlabelled(examples)
     left = config.rounds.total_budget - len(examples)
@@ -76,7 +81,6 @@ def select(material: Material, name: str, *, device: torch.device, reporter: Rep
         device=device,
         reporter=reporter,
     )
-    strategy(name)  # a misspelt name is told before round 0, not after it
     selection = strategy(chosen)(context)
     round_ = Round(index, chosen, tuple(_request(rank, pick) for rank, pick in enumerate(selection.picks)))
     if selection.scores is not None:
@@ -89,7 +93,8 @@ def select(material: Material, name: str, *, device: torch.device, reporter: Rep
 def train_round(material: Material, *, device: torch.device, reporter: Reporter) -> Round:
     """Train the newest round on all labels of the study, and store its network.
 
-    An interrupted training goes on from its checkpoint.
+    An interrupted training goes on from its checkpoint. Round 0 from an exemplar is trained by CMEMS, whatever the
+    study's architecture.
 
     Raises:
         StudyError: there is no training case or no round.
@@ -97,13 +102,13 @@ def train_round(material: Material, *, device: torch.device, reporter: Reporter)
         OutOfMemoryError: the device has too little memory.
         CancelledError: a person asked to stop; the checkpoint stays.
     """
-    study, config = material.study, material.config
+    study = material.study
     require_cases(study)
-    round_ = newest_round(study)
+    round_ = begin(study) if is_begun(study) else newest_round(study)
+    config = training_config(material.config, round_)
     folder = study.round_folder(round_.index)
     examples = material.examples()
     unlabelled = material.unlabelled(examples)
-    warm = config.training.warm_start and round_.index > 0
     trained = train(
         examples,
         unlabelled,
@@ -113,7 +118,7 @@ def train_round(material: Material, *, device: torch.device, reporter: Reporter)
         device=device,
         reporter=reporter,
         checkpoint=folder / CHECKPOINT,
-        initial=load_round(study, round_.index - 1)[0] if warm else None,
+        initial=load_round(study, round_.index - 1)[0] if goes_on(study, round_, reporter) else None,
     )
     study.drop_predictions(round_.index)
     save_model(folder / MODEL, trained.model, config)
@@ -180,11 +185,11 @@ def load_round(study: Study, index: int) -> tuple[VQBEGAL, Path]:
         StudyError: the round is not there or not trained, its file is damaged, or it was trained with other settings
             of slices or network than the study's.
     """
-    path = round_folder(study.folder, index) / MODEL
-    if index < 0 or not path.exists():
+    path, rounds = round_folder(study.folder, index) / MODEL, study.rounds()
+    if not 0 <= index < len(rounds) or not path.exists():
         raise StudyError(f"Round {index} has no trained network.", "Annotate the requested slices and train first.")
     model, config = load_model(path)
-    ours = study.config
+    ours = training_config(study.config, rounds[index])
     if (config.slices, config.network, config.organs) != (ours.slices, ours.network, ours.organs):
         raise StudyError(
             f"The network of round {index} was trained with other settings than study.json gives.",

@@ -32,3 +32,16 @@ def diversity(context: Context) -> Selection:
     looks = thumbnails(context, context.pool, SIGNATURE).images[:, 0].flatten(1).numpy()  # (N, SIGNATURE²)
     chosen = k_centre(looks, context.count, initial=looks[:0], generator=context.generator)
     return Selection([Pick(context.pool[index], Role.ALL) for index in chosen])
+
+
+@register("exemplar")
+def exemplar(context: Context) -> Selection:
+    """Pick slices of one patient, drawn at random, evenly spread along the body from a random phase."""
+    cases = sorted({pair.case for pair in context.pool})
+    if not cases:
+        return Selection([])
+    case = cases[context.generator.integers(len(cases))]
+    pairs = sorted(pair for pair in context.pool if pair.case == case)
+    count, total = min(context.count, len(pairs)), len(pairs)
+    phase = int(context.generator.integers(total))
+    return Selection([Pick(pairs[(place * total + phase) // count], Role.ALL) for place in range(count)])
