@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from scipy import ndimage
+from torch import Tensor
 
 from VQBEGALLib.config import Config
 from VQBEGALLib.errors import OutOfMemoryError
@@ -21,7 +22,7 @@ BATCH = 16
 """Slices segmented at a time."""
 
 Probabilities = npt.NDArray[np.float32]
-"""(N, H, W): probability of the organ on the network's grid, in the volume's own slice order."""
+"""(N, C, H, W): probability of each organ on the network's grid, in the volume's own slice order."""
 
 
 def predict(
@@ -45,7 +46,7 @@ def predict(
         reporter: receives progress.
 
     Returns:
-        uint8 labelmap, 1 in the organ, on the primary volume's grid.
+        uint8 labelmap, 0 outside and 1 to C in the organs, on the primary volume's grid.
 
     Raises:
         InputError: a volume cannot be prepared.
@@ -83,7 +84,7 @@ def segment_slices(
     device: torch.device,
     reporter: Reporter,
 ) -> Probabilities:
-    """Return the organ's probability on each pair's primary slice, with the partner where there is one."""
+    """Return the organs' probabilities on each pair's primary slice, with the partner where there is one."""
     size = 0
     parts = []
     model = model.to(device).eval()
@@ -94,12 +95,7 @@ def segment_slices(
                 size = images.primary.shape[-1]
                 x = torch.from_numpy(images.primary[:, None]).to(device)
                 partner = torch.from_numpy(images.auxiliary[:, None]).to(device)
-                logits = torch.empty_like(x)
-                for having in (True, False):
-                    rows = torch.from_numpy(np.flatnonzero(images.present == having)).to(device)
-                    if len(rows):
-                        logits[rows] = model.segment(x[rows], partner[rows] if having else None).to(x)
-                parts.append(logits[:, 0].sigmoid().cpu().numpy())
+                parts.append(_logits(model, x, partner, images.present).sigmoid().cpu().numpy())
                 stage.advance(len(x))
     except torch.cuda.OutOfMemoryError:
         raise OutOfMemoryError(
@@ -109,30 +105,57 @@ def segment_slices(
     return np.concatenate(parts)
 
 
+def _logits(model: VQBEGAL, x: Tensor, partner: Tensor, present: npt.NDArray[np.bool_]) -> Tensor:
+    """Return logits (n, C, H, W) of slices, of which only some have a partner."""
+    order, parts = [], []
+    for having in (True, False):
+        rows = torch.from_numpy(np.flatnonzero(present == having)).to(x.device)
+        if len(rows):
+            parts.append(model.segment(x[rows], partner[rows] if having else None).to(x))
+            order.append(rows)
+    return torch.cat(parts)[torch.cat(order).argsort()]
+
+
 def to_labelmap(probabilities: Probabilities, grid: Volume, config: Config) -> Volume:
     """Resample probabilities to a volume's own planes, cut at the threshold, keep the largest component if asked.
 
+    A voxel belongs to the organ of largest probability, the first of equal ones, if that reaches the threshold; the
+    largest component is kept of each organ.
+
     Returns:
-        uint8 labelmap on ``grid``.
+        uint8 labelmap on ``grid``, 0 outside and 1 to C in the organs.
     """
     frame = SliceFrame.of(grid)
     mask = np.zeros(grid.shape, np.uint8)
     planes = frame.planes(mask)
     plane_grid = PlaneGrid.of(frame, config.slices)
-    for index, image in enumerate(probabilities):
-        planes[index] = plane_grid.to_plane(image[None])[0] >= config.inference.threshold
+    for index, organs in enumerate(probabilities):
+        resampled = plane_grid.to_plane(organs)  # (C, R, C')
+        found = resampled.max(axis=0) >= config.inference.threshold
+        planes[index] = (resampled.argmax(axis=0) + 1) * found
     if config.inference.largest_component:
-        mask = largest_component(mask)
+        mask = largest_components(mask, probabilities.shape[1])
     return grid.with_voxels(mask)
 
 
 def uncertainty(probabilities: Probabilities) -> list[float]:
-    """Return the mean binary entropy of each slice's pixels, bits: 0 where all is certain, 1 where nothing is."""
+    """Return each slice's mean binary entropy over pixels and organs, bits: 0 where all is certain, 1 where nothing."""
     values = []
     for image in probabilities:
         p = np.clip(image.astype(np.float64), 1e-12, 1 - 1e-12)
         values.append(float(-(p * np.log2(p) + (1 - p) * np.log2(1 - p)).mean()))
     return values
+
+
+def largest_components(mask: npt.NDArray[np.uint8], count: int) -> npt.NDArray[np.uint8]:
+    """Return a labelmap (K, J, I) with only the largest 6-connected component of each of ``count`` organs."""
+    if count == 1:
+        return largest_component(mask)
+    kept = np.zeros_like(mask)
+    for value in range(1, count + 1):
+        organ = largest_component((mask == value).astype(np.uint8))
+        kept[organ > 0] = value
+    return kept
 
 
 def largest_component(mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -7,7 +7,7 @@ spacing is the length of each axis' step, as everywhere. No result is ever NaN.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,10 @@ class SegmentationScore:
     """Prediction minus reference."""
     failed: bool
     """Whether one of both was empty; both distances are then the diagonal of the volume."""
+
+
+METRICS = ("dice", "hd95_mm", "assd_mm", "volume_difference_ml")
+"""Numbers of a score."""
 
 
 def dice(prediction: npt.ArrayLike, reference: npt.ArrayLike) -> float:
@@ -134,6 +138,40 @@ def score(prediction: Volume, reference: Volume) -> SegmentationScore:
     )
 
 
+def score_organs(
+    prediction: Volume, reference: Volume, organs: Sequence[str], *, absent: Collection[int] = ()
+) -> dict[str, SegmentationScore]:
+    """Compare two labelmaps organ by organ.
+
+    Args:
+        prediction: value of the n-th organ is n, from 1 on.
+        reference: the same, on one grid.
+        organs: their names.
+        absent: values of the organs that the reference says nothing of; they are left out.
+
+    Raises:
+        InputError: the grids differ.
+    """
+    return {
+        organ: score(_of_value(prediction, value), _of_value(reference, value))
+        for value, organ in enumerate(organs, start=1)
+        if value not in absent
+    }
+
+
+def mean_score(scores: Iterable[SegmentationScore]) -> SegmentationScore:
+    """Return the mean of each metric over a patient's organs; failed where one of them is.
+
+    Raises:
+        InputError: there is no score.
+    """
+    parts = list(scores)
+    if not parts:
+        raise InputError("There is no score to take the mean of.", "Compare at least one organ.")
+    means = {name: float(np.mean([getattr(item, name) for item in parts])) for name in METRICS}
+    return SegmentationScore(**means, failed=any(item.failed for item in parts))
+
+
 def summarise(scores: Mapping[str, SegmentationScore]) -> dict[str, Any]:
     """Return the patients' mean, standard deviation and median of each metric, their number and the failures.
 
@@ -148,7 +186,7 @@ def summarise(scores: Mapping[str, SegmentationScore]) -> dict[str, Any]:
     if not scores:
         raise InputError("There is no score to summarise.", "Evaluate at least one patient with a reference.")
     summary: dict[str, Any] = {"n": len(scores), "failures": sum(item.failed for item in scores.values())}
-    for name in ("dice", "hd95_mm", "assd_mm", "volume_difference_ml"):
+    for name in METRICS:
         values = np.array([getattr(item, name) for item in scores.values()], dtype=np.float64)
         summary[name] = {
             "mean": float(values.mean()),
@@ -156,6 +194,10 @@ def summarise(scores: Mapping[str, SegmentationScore]) -> dict[str, Any]:
             "median": float(np.median(values)),
         }
     return summary
+
+
+def _of_value(labelmap: Volume, value: int) -> Volume:
+    return labelmap.with_voxels(labelmap.voxels == value)
 
 
 def _distances(first: Mask, second: Mask, spacing: Sequence[float]) -> tuple[float, float]:

@@ -254,7 +254,8 @@ def test_a_slice_is_segmented_with_its_partner_where_it_has_one():
     pairs = [SlicePair("", index, "m", 0) if index % 3 else SlicePair("", index) for index in range(BATCH + 3)]
     found = segment_slices(model, pairs, read, device=CPU, reporter=Reporter())
     logits = torch.tensor([index / 10 - (3 if index % 3 else 0) for index in range(BATCH + 3)])
-    assert np.allclose(found, logits.sigmoid()[:, None, None])
+    assert found.shape == (BATCH + 3, 1, 2, 2)
+    assert np.allclose(found, logits.sigmoid()[:, None, None, None])
     assert model.batches == [10, 6, 2, 1]
 
 

@@ -47,6 +47,12 @@ class Oracle:
         if lost := [case.name for case in study.cases("train") if case.primary_reference is None]:
             shown = ", ".join(lost[:8]) + (f" and {len(lost) - 8} more" if len(lost) > 8 else "")
             raise InputError(f"The oracle cannot answer: there are no reference labels of {shown}.", _NO_REFERENCE)
+        for case in study.cases("train"):
+            if lost := sorted(set(study.config.organs) - set(study.reference_organs(case.name))):
+                raise InputError(
+                    f"The oracle cannot answer: the reference labels of {case.name} do not know {', '.join(lost)}.",
+                    "Give labels of all organs, or a study of fewer organs.",
+                )
 
     def answer(self, study: Study, round_: Round, reporter: Reporter) -> None:
         """Label every open request of a round in the study and mark it done.
@@ -70,7 +76,7 @@ class Oracle:
         partners = {(item.partner, item.partner_slice): item.role for item in requests if item.partner is not None}
         places = [(name, place) for name, place in partners if name is not None and place is not None]
         for name, slices in by_case(places).items():
-            if study.subjects[name].auxiliary_reference is not None:
+            if study.reference_organs(name, "auxiliary") == study.config.organs:  # else a slice would be half labelled
                 self._label(study, name, slices, index, {place: partners[name, place] for place in slices}, "auxiliary")
 
     def _label(
@@ -93,27 +99,41 @@ class Oracle:
         voxels = reference.voxels.copy()
         planes = frame.planes(voxels)
         for index in slices:
-            generator = np.random.default_rng((*seed, index))
-            planes[index] = displaced(planes[index], frame.pixel, self.boundary_noise, generator)
+            planes[index] = displaced(planes[index], frame.pixel, self.boundary_noise, (*seed, index))
         return reference.with_voxels(voxels)
 
 
 def displaced(
-    mask: npt.NDArray[np.uint8], pixel: tuple[float, float], deviation: float, generator: np.random.Generator
+    labels: npt.NDArray[np.uint8], pixel: tuple[float, float], deviation: float, seed: tuple[int, ...]
 ) -> npt.NDArray[np.uint8]:
-    """Return a 0/1 mask (R, C) whose contour is moved by a smooth random field.
+    """Return a slice (R, C) of a labelmap whose contours are moved, each organ's by a smooth random field of its own.
+
+    Where organs come to lie over each other, a pixel stays with the one whose contour it is deepest in.
 
     Args:
-        mask: one slice; an empty or full one comes back unchanged.
+        labels: one slice; what is empty or fills it stays as it is.
         pixel: row and column spacing, mm.
         deviation: standard deviation of the displacement, mm.
-        generator: source of the field.
+        seed: of the fields; an organ's does not depend on which others are there.
     """
-    if mask.min() == mask.max():
-        return mask
-    inside, outside = (ndimage.distance_transform_edt(part, pixel) for part in (mask, mask == 0))
+    moved, deepest = np.zeros_like(labels), np.zeros(labels.shape)
+    for value in np.unique(labels[labels > 0]).tolist():
+        generator = np.random.default_rng(seed if value == 1 else (*seed, value))
+        depth = _displaced_depth(labels == value, pixel, deviation, generator)
+        moved[depth > deepest] = value
+        np.maximum(deepest, depth, out=deepest)
+    return moved
+
+
+def _displaced_depth(
+    mask: npt.NDArray[np.bool_], pixel: tuple[float, float], deviation: float, generator: np.random.Generator
+) -> npt.NDArray[np.float64]:
+    """Return how deep each pixel lies inside the moved contour of a mask that is not empty, mm."""
+    if mask.all():
+        return np.full(mask.shape, np.inf)
+    inside, outside = (ndimage.distance_transform_edt(part, pixel) for part in (mask, ~mask))
     half = min(pixel) / 2  # the contour runs between two pixels, whose centres the transforms measure to
     depth = np.where(mask, inside - half, half - outside)
     noise = ndimage.gaussian_filter(generator.standard_normal(mask.shape), SMOOTHNESS)
-    moved: npt.NDArray[np.uint8] = (depth + noise * (deviation / noise.std()) > 0).astype(np.uint8)
-    return moved
+    displacement: npt.NDArray[np.float64] = noise * (deviation / noise.std())
+    return depth + displacement

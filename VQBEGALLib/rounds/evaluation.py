@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -11,7 +12,7 @@ from VQBEGALLib.config import Config
 from VQBEGALLib.errors import StudyError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.inference import Probabilities, segment_slices, to_labelmap
-from VQBEGALLib.metrics import SegmentationScore, score, summarise
+from VQBEGALLib.metrics import SegmentationScore, mean_score, score_organs, summarise
 from VQBEGALLib.network import VQBEGAL
 from VQBEGALLib.rounds.material import Material
 from VQBEGALLib.slices import SlicePair
@@ -47,13 +48,15 @@ def evaluate(
         reader: gives the images in place of the study's own, for example degraded ones.
 
     Returns:
-        ``cases`` with the scores by name and ``summary`` over them (see :func:`VQBEGALLib.metrics.summarise`).
+        ``cases`` with the scores by name and ``summary`` over them (see :func:`VQBEGALLib.metrics.summarise`). With
+        several organs these are means over the organs that a case's reference tells of, and ``organs`` in each of them
+        holds the same of every organ by its name.
 
     Raises:
         StudyError: no case of the split has a reference.
         CancelledError: a person asked to stop.
     """
-    scores: dict[str, SegmentationScore] = {}
+    scores: dict[str, dict[str, SegmentationScore]] = {}
     cases = [item.name for item in material.study.cases(split) if item.primary_reference is not None]
     if not cases:
         raise StudyError(
@@ -66,14 +69,24 @@ def evaluate(
                 prediction = segment_case(
                     material, model, config, case, auxiliary, device=device, reporter=reporter, reader=reader
                 )
-                scores[case] = score(prediction, reference)
-                stage.advance(1, dice=scores[case].dice)
-    return {
-        "split": split,
-        "auxiliary": auxiliary,
-        "summary": summarise(scores),
-        "cases": {case: asdict(value) for case, value in scores.items()},
-    }
+                record = material.study.subjects[case].primary_reference
+                absent = () if record is None else record.absent
+                scores[case] = score_organs(prediction, reference, config.organs, absent=absent)
+                stage.advance(1, dice=mean_score(scores[case].values()).dice)
+    return {"split": split, "auxiliary": auxiliary, **_told(scores, config.organs)}
+
+
+def _told(scores: Mapping[str, Mapping[str, SegmentationScore]], organs: Sequence[str]) -> dict[str, Any]:
+    """Return scores by case and organ as plain values, and a summary of them."""
+    means = {case: mean_score(parts.values()) for case, parts in scores.items()}
+    summary: dict[str, Any] = summarise(means)
+    cases: dict[str, Any] = {case: asdict(value) for case, value in means.items()}
+    if len(organs) > 1:
+        for case, parts in scores.items():
+            cases[case]["organs"] = {organ: asdict(value) for organ, value in parts.items()}
+        found = {organ: {case: parts[organ] for case, parts in scores.items() if organ in parts} for organ in organs}
+        summary["organs"] = {organ: summarise(parts) for organ, parts in found.items() if parts}
+    return {"summary": summary, "cases": cases}
 
 
 def segment_case(
@@ -87,7 +100,7 @@ def segment_case(
     reporter: Reporter,
     reader: SliceReader | None = None,
 ) -> Volume:
-    """Segment a case of the study from its prepared slices; uint8 labelmap on the primary volume's grid."""
+    """Segment a case of the study from its prepared slices; uint8 labelmap, 0 to C, on the primary volume's grid."""
     found = probabilities_of(material, model, case, auxiliary, device=device, reporter=reporter, reader=reader)
     return to_labelmap(found, material.study.grid(case), config)
 
@@ -102,7 +115,7 @@ def probabilities_of(
     reporter: Reporter,
     reader: SliceReader | None = None,
 ) -> Probabilities:
-    """Return the organ's probability on every slice of a case, from its prepared slices or from another reader."""
+    """Return the organs' probabilities on every slice of a case, from its prepared slices or from another reader."""
     subject = material.study.subjects[case]
     pairs = [pair for pair in material.pairs(subject.split) if pair.case == case]
     if auxiliary == "none" or (auxiliary == "own" and subject.auxiliary is None):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Spread:
-    """Entropies of binary predictions of a batch, natural logarithm, mean over the pixels, each (B,) float64.
+    """Entropies of binary predictions of a batch, natural logarithm, mean over pixels and organs, each (B,) float64.
 
     Args:
         total: H of the mean prediction, in [0, ln 2].
@@ -35,7 +35,7 @@ def spread(predictions: Iterable[Tensor]) -> Spread:
     """Return how far predictions lie apart; only sums over them are held.
 
     Args:
-        predictions: logits of the same slices, (B, 1, H, W) each; at least one.
+        predictions: logits of the same slices, (B, C, H, W) each; at least one.
     """
     organ = rest = entropies = torch.zeros(())
     count = 0

@@ -14,11 +14,11 @@ from VQBEGALLib.selection.vq_begal import largest_first
 
 @register("max_entropy", takes="largest")
 def max_entropy(context: Context) -> Selection:
-    """Pick the slices of largest mean pixel entropy of the mask, predicted from the primary alone."""
+    """Pick the slices of largest mean pixel entropy of the masks, predicted from the primary alone."""
     return largest_first(context, score_pool(context, mask_entropy))
 
 
 def mask_entropy(model: VQBEGAL, x_c: Tensor, x_m: Tensor, present: Tensor) -> Tensor:
-    """Return the mean over pixels of the prediction's entropy, (B,) in [0, ln 2]; a measure for ``score_pairs``."""
+    """Return the prediction's entropy, mean over pixels and organs, (B,) in [0, ln 2]; for ``score_pairs``."""
     least = torch.sigmoid(-model.segment(x_c).to(torch.float64).abs())  # of p and 1 − p
     return binary_entropy(least).mean(dim=(1, 2, 3))

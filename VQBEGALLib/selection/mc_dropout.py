@@ -60,7 +60,7 @@ def dropout_measure(generator: torch.Generator, measure: Callable[[Spread], Tens
 
 
 def predictions(model: VQBEGAL, x_c: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
-    """Yield logits of T passes with dropout, (B, 1, H, W) each; what dropout cannot change is computed once.
+    """Yield logits of T passes with dropout, (B, C, H, W) each; what dropout cannot change is computed once.
 
     Only dropout behaves as in training: group and instance norm have no running statistics, and the codebook is
     asked without learning.

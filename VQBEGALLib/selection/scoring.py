@@ -37,7 +37,7 @@ def modality_entropy(context: Context) -> Scores:
 
 
 def foreground_fraction(context: Context) -> Scores:
-    """Return the share of each primary slice that the network takes for the organ, (N,) in [0, 1]."""
+    """Return the share of each primary slice that the network takes for an organ, any, (N,) in [0, 1]."""
     return score_pool(context, _foreground)
 
 
@@ -121,7 +121,7 @@ def entropies(model: VQBEGAL, x_c: Tensor, x_m: Tensor, present: Tensor) -> Tens
 
 
 def _foreground(model: VQBEGAL, x_c: Tensor, x_m: Tensor, present: Tensor) -> Tensor:
-    return (model.segment(x_c) > 0).to(torch.float64).mean(dim=(1, 2, 3))
+    return (model.segment(x_c) > 0).any(dim=1).to(torch.float64).mean(dim=(1, 2))
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def turning_divergence(model: VQBEGAL, x_c: Tensor, x_m: Tensor, present: Tensor
 
 
 def predictions(model: VQBEGAL, x_c: Tensor) -> Iterator[Tensor]:
-    """Yield logits of each turned copy, turned back, (B, 1, H, W) each."""
+    """Yield logits of each turned copy, turned back, (B, C, H, W) each."""
     for quarters, mirrored in TURNS:
         yield restored(model.segment(turned(x_c, quarters, mirrored)), quarters, mirrored)
 

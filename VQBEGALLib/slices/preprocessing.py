@@ -112,7 +112,19 @@ def prepare(volume: Volume, modality: Modality, settings: SliceSettings) -> Imag
 
 
 def prepare_masks(labelmap: Volume, settings: SliceSettings, indices: list[int]) -> npt.NDArray[np.uint8]:
-    """Return chosen slices of a 0/1 labelmap on the network's grid, (n, H, W): where half a pixel or more is organ."""
+    """Return chosen slices of a labelmap on the network's grid, (n, H, W) with the values of the labelmap.
+
+    A pixel belongs to the organ of largest share, the first of equal ones, unless more of it is background; with one
+    organ, where half a pixel or more is organ.
+    """
     frame = SliceFrame.of(labelmap)
-    planes = frame.planes(labelmap.voxels)[indices].astype(np.float32)
-    return (PlaneGrid.of(frame, settings).to_grid(planes) >= 0.5).astype(np.uint8)
+    planes, grid = frame.planes(labelmap.voxels)[indices], PlaneGrid.of(frame, settings)
+    shape = (len(planes), grid.size, grid.size)
+    masks, largest, background = np.zeros(shape, np.uint8), np.zeros(shape, np.float32), np.ones(shape, np.float32)
+    for value in np.unique(planes[planes > 0]):
+        share = grid.to_grid((planes == value).astype(np.float32))
+        masks[share > largest] = value
+        np.maximum(largest, share, out=largest)
+        background -= share
+    masks[largest < background] = 0
+    return masks

@@ -39,15 +39,16 @@ def check_study(folder: Path) -> list[Finding]:
         Nothing where all is well. It raises no error of its own: what cannot be read is a finding.
     """
     try:
-        _, subjects = read_state(folder)
+        config, subjects = read_state(folder)
     except VQBEGALError as error:
         return [Finding("error", str(error))]
     findings = []
+    organs = len(config.organs)
     for subject in subjects.values():
         for field, record in subject.records().items():
-            findings += _errors(_of_file(folder, subject, field, record))
+            findings += _errors(_of_file(folder, subject, field, record, organs))
         for which in WHICH:
-            findings += _errors(_of_labels(folder, subject, which))
+            findings += _errors(_of_labels(folder, subject, which, organs))
     findings += _errors(_of_rounds(folder, subjects))
     return findings + [
         Finding("harmless", f"{path} is left over and may be deleted.") for path in _strays(folder, subjects)
@@ -65,17 +66,19 @@ def _errors(texts: Iterator[str]) -> list[Finding]:
     return found
 
 
-def _of_file(folder: Path, subject: Subject, field: str, record: ImageRecord) -> Iterator[str]:
+def _of_file(folder: Path, subject: Subject, field: str, record: ImageRecord, organs: int) -> Iterator[str]:
     path = inside(folder, record.path)
     if sha256(path) != record.sha256 or path.stat().st_size != record.size:
         yield f"{record.path} has changed since it was taken into the study."
-    read_image(folder, record, labels=field.endswith("_reference"))
+    if (reference := field.endswith("_reference")) and max(record.absent, default=0) > organs:
+        yield f"{record.path} lacks an organ that the study does not have."
+    read_image(folder, record, organs=organs if reference else 0)
     image = subject.image("auxiliary" if field.startswith("auxiliary") else "primary")
     if image is None or not same_grid(image, record):
         yield f"{record.path} is not on the grid of its image."
 
 
-def _of_labels(folder: Path, subject: Subject, which: Which) -> Iterator[str]:
+def _of_labels(folder: Path, subject: Subject, which: Which, organs: int) -> Iterator[str]:
     image, index = subject.image(which), read_index(folder, subject.name, which)
     if index is None:
         return
@@ -87,6 +90,8 @@ def _of_labels(folder: Path, subject: Subject, which: Which) -> Iterator[str]:
     labels = read_labels(folder, subject.name, which, grid_of(image))
     if labels is None:
         return
+    if (highest := int(labels.labelmap.voxels.max())) > organs:
+        yield f"{index.path} holds {highest}, and the study's organs have 1 to {organs}."
     for annotation in labels.annotations.values():
         pixels = np.count_nonzero(labels.labelmap.voxels.take(annotation.slice, axis=labels.axis))
         if pixels != annotation.foreground_pixels:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
@@ -30,6 +31,8 @@ def gather(
     *,
     primary_labels: Path | None = None,
     auxiliary_labels: Path | None = None,
+    primary_values: Sequence[int] | None = None,
+    auxiliary_values: Sequence[int] | None = None,
     split: Path | None = None,
     seed: int = 0,
 ) -> list[NewSubject]:
@@ -40,6 +43,8 @@ def gather(
         auxiliary: the same for the other modality; files without a primary of their name become subjects too.
         primary_labels: labelmaps by the same names; not every image needs one.
         auxiliary_labels: the same for the other modality.
+        primary_values: value of each organ of the study in the primary labels, 0 for one that they do not know.
+        auxiliary_values: the same for the other modality.
         split: a JSON file that says who trains, validates and tests; without it 60, 20 and 20 % by the seed.
         seed: of the split.
 
@@ -58,17 +63,31 @@ def gather(
     names = sorted(found[0].keys() | found[1].keys())
     pools = [sorted(found[0]), sorted(found[1].keys() - found[0].keys())]
     splits = _read_split(split, names) if split else _drawn(pools, np.random.default_rng(seed))
-    return checked(NewSubject(name, name, splits[name], *(files.get(name) for files in found)) for name in names)
+    return checked(
+        NewSubject(
+            name,
+            name,
+            splits[name],
+            primary=found[0].get(name),
+            auxiliary=found[1].get(name),
+            primary_reference=found[2].get(name),
+            auxiliary_reference=found[3].get(name),
+            primary_values=tuple(primary_values) if primary_values and name in found[2] else None,
+            auxiliary_values=tuple(auxiliary_values) if auxiliary_values and name in found[3] else None,
+        )
+        for name in names
+    )
 
 
 def from_table(table: Path, *, seed: int = 0) -> list[NewSubject]:
     """Read a CSV file with one subject a line.
 
     Columns: case; primary or auxiliary or both (a volume's file, a DICOM series' folder, or a .txt file that lists the
-    files of one series, where a folder holds several); optional primary_labels, auxiliary_labels, patient (the case
-    where empty), primary_source and auxiliary_source (the DICOM files that the image was made of: their folder, or a
-    list in a .txt file) and split (train, validation or test; drawn by the seed where the column is missing). Paths are
-    relative to the table.
+    files of one series, where a folder holds several); optional primary_labels, auxiliary_labels, primary_values and
+    auxiliary_values (value of each organ of the study in these labels, for example 6 2 3; 0 for an organ that they do
+    not know), patient (the case where empty), primary_source and auxiliary_source (the DICOM files that the image was
+    made of: their folder, or a list in a .txt file) and split (train, validation or test; drawn by the seed where the
+    column is missing). Paths are relative to the table.
 
     Raises:
         InputError: a column, file or split is missing or wrong, or a patient is in two splits.
@@ -93,7 +112,19 @@ def from_table(table: Path, *, seed: int = 0) -> list[NewSubject]:
                 f"{table}: the split of {row['case']!r} is {word!r}.", f"Write one of {', '.join(SPLITS)}."
             )
     return checked(
-        NewSubject(row["case"], patients[row["case"]], cast(Split, word), *(paths[key] for key in columns))
+        NewSubject(
+            row["case"],
+            patients[row["case"]],
+            cast(Split, word),
+            primary=paths["primary"],
+            auxiliary=paths["auxiliary"],
+            primary_reference=paths["primary_labels"],
+            auxiliary_reference=paths["auxiliary_labels"],
+            primary_source=paths["primary_source"],
+            auxiliary_source=paths["auxiliary_source"],
+            primary_values=_values(table, row, "primary_values"),
+            auxiliary_values=_values(table, row, "auxiliary_values"),
+        )
         for row, paths, word in zip(rows, files, given, strict=True)
     )
 
@@ -193,6 +224,27 @@ def _rows(table: Path) -> list[dict[str, str]]:
     if not rows:
         raise InputError(f"{table} has no lines.", "Add one line a case.")
     return rows
+
+
+def _values(table: Path, row: Mapping[str, str], column: str) -> tuple[int, ...] | None:
+    if not row.get(column):
+        return None
+    try:
+        return numbers(row[column])
+    except ValueError:
+        raise InputError(
+            f"{table}: the {column} of {row['case']!r} are {row[column]!r}.", "Write whole numbers, for example 6 2 3."
+        ) from None
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """Read whole numbers with commas, semicolons or blanks between; a ValueError where it is something else.
+
+    Examples:
+        >>> numbers("6, 2,3")
+        (6, 2, 3)
+    """
+    return tuple(int(part) for part in re.split(r"\s*[,;]\s*|\s+", text.strip()))
 
 
 def _path(table: Path, text: str) -> Path | None:

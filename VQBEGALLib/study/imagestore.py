@@ -21,7 +21,7 @@ from VQBEGALLib.study.membership import NewSubject
 from VQBEGALLib.study.records import Affine4, ImageRecord, Subject
 from VQBEGALLib.study.sourcerecord import of_one_patient, read_with_source, source_of
 from VQBEGALLib.volumes.dicom import is_dicom
-from VQBEGALLib.volumes.reading import binary_labelmap, read_labelmap, read_volume
+from VQBEGALLib.volumes.reading import organ_labelmap, read_labelmap, read_volume
 from VQBEGALLib.volumes.volume import Volume
 from VQBEGALLib.volumes.writing import write_volume
 
@@ -31,19 +31,22 @@ _COPIED = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".mha")
 """Formats of one file, kept byte for byte; all others become NIfTI."""
 
 
-def import_subjects(members: Sequence[NewSubject], folder: Path, reporter: Reporter) -> dict[str, Subject]:
+def import_subjects(
+    members: Sequence[NewSubject], folder: Path, reporter: Reporter, *, organs: int = 1
+) -> dict[str, Subject]:
     """Fill ``folder/cases`` with the subjects' files.
 
     Args:
         members: their paths may lie anywhere and are only read.
         folder: a study, or a temporary folder that becomes part of one.
         reporter: told of each volume.
+        organs: of the study.
 
     Returns:
         The records by name, with paths relative to ``folder``.
 
     Raises:
-        InputError: a file cannot be read, or a reference is not a labelmap of one structure on its image's grid.
+        InputError: a file cannot be read, or a reference is not a labelmap of the organs on its image's grid.
         StorageError: the disk is full or refuses.
         CancelledError: a person asked to stop.
     """
@@ -53,9 +56,21 @@ def import_subjects(members: Sequence[NewSubject], folder: Path, reporter: Repor
         for member in members:
             make_folder(folder / CASES / member.name)
             records: dict[str, ImageRecord] = {}
-            for which, image, labels, files in (
-                ("primary", member.primary, member.primary_reference, member.primary_source),
-                ("auxiliary", member.auxiliary, member.auxiliary_reference, member.auxiliary_source),
+            for which, image, labels, values, files in (
+                (
+                    "primary",
+                    member.primary,
+                    member.primary_reference,
+                    member.primary_values,
+                    member.primary_source,
+                ),
+                (
+                    "auxiliary",
+                    member.auxiliary,
+                    member.auxiliary_reference,
+                    member.auxiliary_values,
+                    member.auxiliary_source,
+                ),
             ):
                 if image is not None:
                     records[which], grid = _import_image(image, folder, f"{CASES}/{member.name}/{which}")
@@ -64,14 +79,19 @@ def import_subjects(members: Sequence[NewSubject], folder: Path, reporter: Repor
                         records[which] = _with_source(records[which], grid, files, member.name, reporter)
                     if labels is not None:
                         target = f"{CASES}/{member.name}/{which}_reference.nii.gz"
-                        records[f"{which}_reference"] = _import_reference(labels, grid, folder, target)
+                        labelmap = _reference(labels, grid, organs, values)
+                        write_volume(folder / target, labelmap)
+                        absent = tuple(number for number, value in enumerate(values or (), start=1) if not value)
+                        records[f"{which}_reference"] = replace(_record(folder, target, labelmap), absent=absent)
                     stage.advance()
             subjects[member.name] = Subject(member.name, member.patient, member.split, **records)
             _warn_of_strangers(member, reporter)
     return subjects
 
 
-def add_subjects(members: Sequence[NewSubject], study: Path, reporter: Reporter) -> dict[str, Subject]:
+def add_subjects(
+    members: Sequence[NewSubject], study: Path, reporter: Reporter, *, organs: int = 1
+) -> dict[str, Subject]:
     """Import into a study: aside first, then each subject's folder takes its place.
 
     What a killed import left in ``cases`` under one of the names is replaced; no record names it.
@@ -82,7 +102,7 @@ def add_subjects(members: Sequence[NewSubject], study: Path, reporter: Reporter)
     aside = study / f"{TEMPORARY}{secrets.token_hex(6)}"
     try:
         make_folder(aside)
-        subjects = import_subjects(members, aside, reporter)
+        subjects = import_subjects(members, aside, reporter, organs=organs)
         make_folder(study / CASES)
         with storing(study / CASES):
             for name in subjects:
@@ -109,15 +129,15 @@ def grid_of(record: ImageRecord) -> Volume:
     return Volume(np.broadcast_to(np.uint8(0), record.shape), np.array(record.affine))
 
 
-def read_image(study: Path, record: ImageRecord, *, labels: bool = False) -> Volume:
-    """Read an image of the study; a labelmap comes as uint8 0/1.
+def read_image(study: Path, record: ImageRecord, *, organs: int = 0) -> Volume:
+    """Read an image of the study, or a labelmap of its organs, uint8 with 0 to ``organs``.
 
     Raises:
         StudyError: the file is missing, damaged, or not on the recorded grid.
     """
     path = inside(study, record.path)
     try:
-        volume = binary_labelmap(read_labelmap(path)) if labels else read_volume(path)
+        volume = organ_labelmap(read_labelmap(path), organs) if organs else read_volume(path)
     except InputError as error:
         raise StudyError(f"A file of the study cannot be used: {error.problem}", REMEDY) from error
     if not same_grid(volume, record):
@@ -174,14 +194,13 @@ def _check_contrast(path: Path, volume: Volume) -> None:
         raise InputError(f"{path} has the same value everywhere.", "Check that the right series was exported.")
 
 
-def _import_reference(path: Path, grid: Volume, folder: Path, relative: str) -> ImageRecord:
+def _reference(path: Path, grid: Volume, organs: int, values: Sequence[int] | None) -> Volume:
+    """Read labels of the study's organs."""
     labelmap = read_labelmap(path, grid=grid)
     try:
-        labelmap = binary_labelmap(labelmap)
+        return organ_labelmap(labelmap, organs, values=values)
     except InputError as error:
         raise InputError(f"{path}: {error.problem}", error.remedy) from error
-    write_volume(folder / relative, labelmap)
-    return _record(folder, relative, labelmap)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -34,7 +34,7 @@ class Labels:
     """What a person has annotated on one image.
 
     Args:
-        labelmap: uint8 0/1 on the image's grid; only annotated slices mean anything.
+        labelmap: uint8 on the image's grid, each organ with its number; only annotated slices mean anything.
         annotations: by slice index.
         axis: array axis of (K, J, I) that the slices are counted along.
     """
@@ -156,19 +156,30 @@ def _remove_others(path: Path, keep: str) -> None:
 
 
 def merged(
-    old: Labels, labelmap: Volume, slices: Sequence[int], *, round: int, roles: Mapping[int, str], axis: int
+    old: Labels,
+    labelmap: Volume,
+    slices: Sequence[int],
+    *,
+    round: int,
+    roles: Mapping[int, str],
+    axis: int,
+    organs: int = 1,
 ) -> Labels:
     """Return the old labels with some slices replaced by a labelmap's.
 
     Raises:
-        InputError: another grid or axis than the old labels', values other than 0 and 1, a slice out of range,
+        InputError: another grid or axis than the old labels', values other than 0 to ``organs``, a slice out of range,
             or an unknown role.
     """
     tolerance = GRID_TOLERANCE * min(old.labelmap.spacing)
     if not labelmap.same_grid(old.labelmap, tolerance=tolerance):
         raise InputError("The labelmap is not on the image's grid.", "Export it with the image as reference.")
-    if not ((labelmap.voxels == 0) | (labelmap.voxels == 1)).all():
-        raise InputError("The labelmap holds other values than 0 and 1.", "Export the organ alone as 0 and 1.")
+    if not np.isin(labelmap.voxels, range(organs + 1)).all():
+        if organs == 1:
+            raise InputError("The labelmap holds other values than 0 and 1.", "Export the organ alone as 0 and 1.")
+        raise InputError(
+            f"The labelmap holds other values than 0 to {organs}.", "Export the organs with their numbers in the study."
+        )
     if axis not in (0, 1, 2) or (old.annotations and axis != old.axis):
         raise InputError(
             f"The slices are counted along axis {axis}, the annotated ones along axis {old.axis}.",
@@ -186,7 +197,7 @@ def merged(
             raise InputError(f"Slice {index} has role {role!r} in round {round}.", f"Roles are {', '.join(ROLES)}.")
         place = (slice(None),) * axis + (index,)
         voxels[place] = labelmap.voxels[place]
-        annotations[int(index)] = Annotation(int(index), int(round), role, int(voxels[place].sum()))
+        annotations[int(index)] = Annotation(int(index), int(round), role, int(np.count_nonzero(voxels[place])))
     return Labels(old.labelmap.with_voxels(voxels), annotations, axis)
 
 

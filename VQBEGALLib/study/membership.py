@@ -16,7 +16,9 @@ from VQBEGALLib.study.records import Split
 class NewSubject:
     """A person's files before they are taken into a study; at least one of the two images is there.
 
-    A source is a folder of the DICOM files that another program made the image of, or a list of them (.txt).
+    A source is a folder of the DICOM files that another program made the image of, or a list of them (.txt). Values are
+    those of the study's organs in a reference, in their order, 0 for an organ that it does not know; see
+    :func:`VQBEGALLib.volumes.reading.organ_labelmap`.
     """
 
     name: str
@@ -28,6 +30,8 @@ class NewSubject:
     auxiliary_reference: Path | None = None
     primary_source: Path | None = None
     auxiliary_source: Path | None = None
+    primary_values: tuple[int, ...] | None = None
+    auxiliary_values: tuple[int, ...] | None = None
 
 
 class Member(Protocol):
@@ -56,13 +60,17 @@ def checked(subjects: Iterable[NewSubject]) -> list[NewSubject]:
     check_names(member.name for member in members)
     check_patients(members)
     for member in members:
-        for image, labels in (
-            (member.primary, member.primary_reference),
-            (member.auxiliary, member.auxiliary_reference),
+        for image, labels, values in (
+            (member.primary, member.primary_reference, member.primary_values),
+            (member.auxiliary, member.auxiliary_reference, member.auxiliary_values),
         ):
             if labels is not None and image is None:
                 raise InputError(
                     f"{member.name!r} has labels but not their image.", "Add the image, or drop the labels."
+                )
+            if values is not None and labels is None:
+                raise InputError(
+                    f"{member.name!r} has values of labels but no labels.", "Add the labels, or drop the values."
                 )
         if member.primary is None and member.auxiliary is None:
             raise InputError(f"{member.name!r} has no image.", "Give it a primary or an auxiliary volume.")

@@ -87,10 +87,20 @@ class StudyReader:
         return imagestore.read_image(self.folder, self._image(name, which))
 
     def reference(self, name: str, which: Which = "primary") -> Volume | None:
-        """Read an image's reference labelmap, uint8 0/1 on the image's grid; None where there is none."""
+        """Read an image's reference labelmap, uint8 on the image's grid; None where there is none.
+
+        Returns:
+            0 outside, 1 in the first organ of the study, 2 in the second, …
+        """
         self._image(name, which)
         record = self.subjects[name].reference(which)
-        return None if record is None else imagestore.read_image(self.folder, record, labels=True)
+        return None if record is None else imagestore.read_image(self.folder, record, organs=len(self.config.organs))
+
+    def reference_organs(self, name: str, which: Which = "primary") -> tuple[str, ...]:
+        """Return the organs that an image's reference tells of, also where the image shows none of one."""
+        record = self.subject(name).reference(which)
+        absent = range(1, len(self.config.organs) + 1) if record is None else record.absent
+        return tuple(organ for value, organ in enumerate(self.config.organs, start=1) if value not in absent)
 
     def _image(self, name: str, which: Which) -> ImageRecord:
         record = self.subject(name).image(which)

@@ -41,6 +41,7 @@ class ImageRecord:
         shape: (K, J, I).
         affine: 4 rows of 4, voxel index (i, j, k, 1) → LPS mm.
         source: UIDs of the DICOM series that it was made from; free JSON.
+        absent: of a labelmap, the organs that it says nothing of, by their values from 1 on; rising.
     """
 
     path: str
@@ -49,10 +50,13 @@ class ImageRecord:
     shape: tuple[int, int, int]
     affine: Affine4
     source: dict[str, Any] | None = None
+    absent: tuple[int, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return {**vars(self), "shape": list(self.shape), "affine": [list(row) for row in self.affine]}
+        plain = {**vars(self), "shape": list(self.shape), "affine": [list(row) for row in self.affine]}
+        plain.pop("absent")
+        return {**plain, "absent": list(self.absent)} if self.absent else plain
 
     @classmethod
     def from_json(cls, data: object, where: str) -> ImageRecord:
@@ -67,6 +71,9 @@ class ImageRecord:
         if len(affine) != 4 or affine[3] != (0, 0, 0, 1) or far or abs(np.linalg.det(np.array(affine)[:3, :3])) < 1e-9:
             raise read.wrong("affine")
         source = read.mapping("source") if read.has("source") else None
+        absent = read.numbers("absent", len(read.items("absent")), whole=True) if read.has("absent") else ()
+        if list(absent) != sorted(set(absent)) or 0 in absent:
+            raise read.wrong("absent")
         return cls(
             read.text("path"),
             read.text("sha256"),
@@ -74,6 +81,7 @@ class ImageRecord:
             cast("tuple[int, int, int]", shape),
             cast(Affine4, affine),
             source,
+            cast("tuple[int, ...]", absent),
         )
 
 
@@ -227,13 +235,13 @@ class Round:
 
 @dataclass(frozen=True)
 class Annotation:
-    """One annotated slice of a labelmap; a slice without the organ has no foreground pixel.
+    """One annotated slice of a labelmap; a slice without any organ has no foreground pixel.
 
     Args:
         slice: index along the labelmap's slice axis.
         round: the round that asked for it.
         role: what the slice trains.
-        foreground_pixels: pixels of the organ on it.
+        foreground_pixels: pixels of all organs on it.
     """
 
     slice: int

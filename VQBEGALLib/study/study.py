@@ -30,7 +30,7 @@ from VQBEGALLib.study.locking import StudyLock
 from VQBEGALLib.study.membership import NewSubject, check_names, check_patients, check_trainable, checked
 from VQBEGALLib.study.predictionstore import Prediction
 from VQBEGALLib.study.reading import LOG, StudyReader
-from VQBEGALLib.study.records import SPLITS, Round, Split, Status, Which
+from VQBEGALLib.study.records import SPLITS, WHICH, Round, Split, Status, Which
 from VQBEGALLib.study.studyfile import built_aside, write_state
 from VQBEGALLib.volumes.volume import Volume
 
@@ -66,7 +66,8 @@ class Study(StudyReader):
             check_trainable(members)
         folder = Path(folder).resolve()
         with built_aside(folder) as building:
-            write_state(building, config, imagestore.import_subjects(members, building, reporter or Reporter()))
+            imported = imagestore.import_subjects(members, building, reporter or Reporter(), organs=len(config.organs))
+            write_state(building, config, imported)
             append_line(building / LOG, _stamped({"event": "created", "subjects": len(members)}))
         return cls(folder)
 
@@ -112,7 +113,9 @@ class Study(StudyReader):
             members = checked(subjects)
             check_names([*self.subjects, *(member.name for member in members)])
             check_patients([*self.subjects.values(), *members])
-            added = imagestore.add_subjects(members, self.folder, reporter or Reporter())
+            added = imagestore.add_subjects(
+                members, self.folder, reporter or Reporter(), organs=len(self.config.organs)
+            )
             write_state(self.folder, self.config, {**self.subjects, **added})
             self._load()
 
@@ -177,8 +180,9 @@ class Study(StudyReader):
 
         Args:
             name: the subject.
-            labelmap: 0/1 on the image's grid.
-            slices: the annotated ones, along ``axis``; one without the organ counts as annotated.
+            labelmap: 0 outside, each organ with its number in the study, on the image's grid.
+            slices: the annotated ones, along ``axis``; they speak of all organs, and one without any counts as
+                annotated.
             round: the round that asked for them.
             roles: by slice; ``all`` where a slice is not named.
             axis: array axis of (K, J, I).
@@ -190,7 +194,15 @@ class Study(StudyReader):
         """
         with self._change(f"label {name}"):
             old = self.labels(name, which) or Labels(self.grid(name, which), {}, axis)
-            new = labelstore.merged(old, labelmap, slices, round=round, roles=roles or {}, axis=axis)
+            new = labelstore.merged(
+                old,
+                labelmap,
+                slices,
+                round=round,
+                roles=roles or {},
+                axis=axis,
+                organs=len(self.config.organs),
+            )
             labelstore.commit_labels(self.folder, name, which, new)
 
     def remove_labels(self, name: str, slices: Sequence[int], *, which: Which = "primary") -> None:
@@ -215,20 +227,23 @@ class Study(StudyReader):
         with self._change(f"save round {round.index}"):
             roundstore.write_round(self.folder, self.subjects, round)
 
-    def put_prediction(self, index: int, case: str, labelmap: Volume, uncertainty: Iterable[float]) -> Prediction:
+    def put_prediction(
+        self, index: int, case: str, labelmap: Volume, uncertainty: Iterable[float], attention: Volume | None = None
+    ) -> Prediction:
         """Keep what the network of a round made of a case.
 
         Args:
             index: the round.
             case: the subject.
-            labelmap: uint8 0/1 on the primary image's grid.
+            labelmap: uint8 on the primary image's grid, each organ with its number.
             uncertainty: mean binary entropy of each slice, bits.
+            attention: what was let through of the other modality's message, uint8 percent on the same grid; or None.
 
         Raises:
             StorageError: the disk is full or refuses; the prediction is whole or not there.
         """
         with self._change(f"segment {case}"):
-            return predictionstore.write_prediction(self.folder, index, case, labelmap, uncertainty)
+            return predictionstore.write_prediction(self.folder, index, case, labelmap, uncertainty, attention)
 
     def drop_predictions(self, index: int) -> None:
         """Remove the predictions of a round, because its network or what turns it into labelmaps changes.
@@ -265,24 +280,38 @@ class Study(StudyReader):
 
         Raises:
             InputError: an unknown setting or a value that does not fit.
-            StudyError: there are rounds, and the change touches the seed, slices or network that they rest on.
+            StudyError: there are rounds, and the change touches the seed, slices, network or organs that they rest on;
+                there are labels, and it touches the organs that they show.
             StorageError: the disk is full or refuses.
         """
         with self._change("change settings"):
             config = self.config.replace(changes)
             fixed = [
-                name for name in ("seed", "slices", "network") if getattr(config, name) != getattr(self.config, name)
+                name
+                for name in ("seed", "slices", "network", "organ")
+                if getattr(config, name) != getattr(self.config, name)
             ]
             if fixed and self.rounds():
                 raise StudyError(
                     f"The study's rounds rest on its settings of {', '.join(fixed)}.",
                     "Create another study for other settings; those of training, rounds and inference can be changed.",
                 )
+            if "organ" in fixed and self._show_organs(config.organs):
+                raise StudyError(
+                    "The study's labels show its organs in their order.", "Create another study for other organs."
+                )
             trained = [item.index for item in self.rounds() if item.trained]
             if trained and config.inference != self.config.inference:
                 self.drop_predictions(trained[-1])
             write_state(self.folder, config, self.subjects)
             self._load()
+
+    def _show_organs(self, others: tuple[str, ...]) -> bool:
+        """Tell whether labels or references would mean something else with other organs; one may change its name."""
+        if any(labelstore.read_index(self.folder, name, which) for name in self.subjects for which in WHICH):
+            return True
+        referred = any(subject.reference(which) for subject in self.subjects.values() for which in WHICH)
+        return referred and max(len(others), len(self.config.organs)) > 1
 
     def log(self, event: Mapping[str, Any]) -> None:
         """Append an event to ``log.jsonl``, with the time."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from VQBEGALLib.errors import InputError, VQBEGALError
 from VQBEGALLib.volumes.dicom import read_series
@@ -104,12 +106,60 @@ def binary_labelmap(volume: Volume, *, value: int | None = None) -> Volume:
         found = np.unique(volume.voxels)
         others = found[found != 0]
         if others.size > 1 or (others < 0).any():
-            shown = ", ".join(f"{item:g}" for item in found[:20]) + (", …" if found.size > 20 else "")
             raise InputError(
-                f"The labelmap holds the values {shown}.", "Name the organ's value, or export the organ alone."
+                f"The labelmap holds the values {_shown(found)}.", "Name the organ's value, or export the organ alone."
             )
         return volume.with_voxels((volume.voxels != 0).astype(np.uint8))
     return volume.with_voxels((volume.voxels == value).astype(np.uint8))
+
+
+def organ_labelmap(volume: Volume, count: int, *, values: Sequence[int] | None = None) -> Volume:
+    """Return a labelmap of a study's organs as uint8: 0 outside, 1 to ``count`` in their order.
+
+    Args:
+        volume: whole numbers.
+        count: organs.
+        values: value of each organ in ``volume``; all other values are outside, and so is an organ whose value is
+            given as 0. Without it one organ is what :func:`binary_labelmap` finds, and several are numbered already.
+
+    Raises:
+        InputError: ``values`` are not one to each organ, negative, all 0 or twice the same; without them, the labelmap
+            holds others than 0 to ``count``.
+    """
+    if values is None and count == 1:
+        return binary_labelmap(volume)
+    if values is None:
+        found = np.unique(volume.voxels)
+        if found[0] < 0 or found[-1] > count:
+            raise InputError(
+                f"The labelmap holds the values {_shown(found)}, and the study's organs have 0 to {count}.",
+                "Name the value of each organ, in the order of the study's organs.",
+            )
+        return volume.with_voxels(volume.voxels.astype(np.uint8))
+    check_values(values, count)
+    voxels = np.zeros(volume.shape, np.uint8)
+    for number, value in enumerate(values, start=1):
+        if value:
+            voxels[volume.voxels == value] = number
+    return volume.with_voxels(voxels)
+
+
+def check_values(values: Sequence[int], count: int) -> None:
+    """Make sure that values can be those of a study's organs in a labelmap.
+
+    Raises:
+        InputError: not one to each organ, a negative one, all 0, or one twice.
+    """
+    given = [value for value in values if value]
+    if len(values) != count or min(values, default=-1) < 0 or len(set(given)) < max(len(given), 1):
+        raise InputError(
+            f"The values {', '.join(map(str, values))} do not fit {count} organ{'' if count == 1 else 's'}.",
+            "Give the value of each organ in its order, each another one; 0 for an organ that the labels do not know.",
+        )
+
+
+def _shown(values: npt.NDArray[np.generic]) -> str:
+    return ", ".join(f"{item:g}" for item in values[:20]) + (", …" if values.size > 20 else "")
 
 
 def _read(path: Path) -> Volume:
