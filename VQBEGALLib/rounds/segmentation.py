@@ -8,6 +8,7 @@ import torch
 
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.inference import to_labelmap, uncertainty
+from VQBEGALLib.rounds.attention import attention_volume
 from VQBEGALLib.rounds.evaluation import probabilities_of
 from VQBEGALLib.rounds.material import Material
 from VQBEGALLib.rounds.steps import load_round, newest_trained
@@ -49,6 +50,7 @@ def segment_cases(
             for case in missing:
                 made = probabilities_of(material, model, case, "own", device=device, reporter=reporter)
                 labelmap = to_labelmap(made, grids[case], study.config)
-                study.put_prediction(index, case, labelmap, uncertainty(made))
+                attention = attention_volume(material, model, case, device=device, reporter=reporter)
+                study.put_prediction(index, case, labelmap, uncertainty(made), attention)
                 stage.advance()
     return list(found.values())
