@@ -64,6 +64,7 @@ def predict(
         {} if auxiliary is None else {"": SliceFrame.of(auxiliary)},
         pairing="relative_position",
         generator=np.random.default_rng(config.seed),
+        aligned=[""] if auxiliary is not None and primary.same_grid(auxiliary) else [],
     )
 
     def read(batch: list[SlicePair]) -> PairImages:
@@ -91,11 +92,15 @@ def segment_slices(
     try:
         with torch.inference_mode(), reporter.stage("segment", len(pairs), unit="slice") as stage:
             for start in range(0, len(pairs), BATCH):
-                images = read(pairs[start : start + BATCH])
+                batch = pairs[start : start + BATCH]
+                images = read(batch)
+                present = images.present
+                if model.needs_registered:
+                    present = present & np.array([pair.aligned for pair in batch])
                 size = images.primary.shape[-1]
                 x = torch.from_numpy(images.primary[:, None]).to(device)
                 partner = torch.from_numpy(images.auxiliary[:, None]).to(device)
-                parts.append(_logits(model, x, partner, images.present).sigmoid().cpu().numpy())
+                parts.append(_logits(model, x, partner, present).sigmoid().cpu().numpy())
                 stage.advance(len(x))
     except torch.cuda.OutOfMemoryError:
         raise OutOfMemoryError(

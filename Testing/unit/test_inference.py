@@ -29,6 +29,8 @@ FIELD = 120.0
 class Threshold(nn.Module):
     """Segments what is bright, and notes what it was shown."""
 
+    needs_registered = False
+
     def __init__(self) -> None:
         super().__init__()
         self.batches: list[int] = []

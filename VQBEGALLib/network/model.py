@@ -53,6 +53,9 @@ class VQBEGAL(nn.Module):
         torch.Size([2, 1, 32, 32])
     """
 
+    needs_registered = False
+    """Whether a partner is of use to :meth:`segment` only where it shows the same anatomy, pixel by pixel."""
+
     def __init__(self, settings: NetworkSettings, classes: int = 1) -> None:
         super().__init__()
         self.settings = settings
