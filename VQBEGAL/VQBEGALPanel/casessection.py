@@ -16,7 +16,7 @@ from VQBEGALLib.errors import InputError
 from VQBEGALLib.slices import SliceFrame
 from VQBEGALLib.study.labelstore import read_index
 from VQBEGALPanel import dicomsource
-from VQBEGALPanel.exporting import export_organs, export_volume
+from VQBEGALPanel.exporting import export_labels, export_volume, organ_labels
 from VQBEGALPanel.organs import listed
 from VQBEGALPanel.sections import Gate, attempt, choose, fill, fill_table, selected_row, set_up_table
 
@@ -94,14 +94,10 @@ class CasesSection:
                     row[key] = str(path)
                     row |= self._images_of(key, node, folder)
             if reference is not None and primary is not None:
-                organs = session.study.config.organs
-                values = export_organs(reference, organs, primary, folder / "labels.nrrd")
+                labels, lacking = organ_labels(reference, session.study.config.organs, primary)
+                export_labels(labels, primary, folder / "labels.nrrd")
                 row["primary_labels"] = str(folder / "labels.nrrd")
-                if len(organs) > 1:
-                    row["primary_values"] = " ".join(map(str, values))
-                    self._tell_lacking(
-                        [name for name, value in zip(organs, values, strict=True) if not value], reference
-                    )
+                row |= self._values(reference, lacking)
             table = folder / "cases.csv"
             with table.open("w", newline="", encoding="utf-8") as file:
                 writer = csv.DictWriter(file, list(row))
@@ -113,10 +109,16 @@ class CasesSection:
         ui.caseName.text = ""
         session.add_cases(["--table", str(table)], temporary=folder, then=self._added)
 
-    def _tell_lacking(self, lacking: Sequence[str], reference: slicer.vtkMRMLSegmentationNode) -> None:
+    def _values(self, reference: slicer.vtkMRMLSegmentationNode, lacking: Sequence[str]) -> dict[str, str]:
+        """Return the table's entry for each organ's value in the labels, where there are several organs."""
+        organs = self._session.study.config.organs
         if lacking:
-            text = _("{name} has no segment called {organs}; the case is not measured by that.")
+            text = _("{name} has no segment called {organs}; the case does not measure that.")
             self._session.say(text.format(name=reference.GetName(), organs=listed(lacking)))
+        if len(organs) == 1:
+            return {}
+        values = [0 if name in lacking else value for value, name in enumerate(organs, 1)]
+        return {"primary_values": " ".join(map(str, values))}
 
     def _images_of(self, key: str, node: slicer.vtkMRMLScalarVolumeNode, folder: Path) -> dict[str, str]:
         """Return the table's entry for the DICOM images that a volume was loaded from, where they are known."""

@@ -9,6 +9,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from VQBEGALLib.slices import SliceFrame
+from VQBEGALPanel.attention import AttentionOverlay
 from VQBEGALPanel.highlight import ANNOTATE, LEFT, PAIR, RESULTS, RIGHT, SETTLED, Shown, SliceViews
 from VQBEGALPanel.plots import role_words, show_uncertainty
 
@@ -29,6 +30,7 @@ class CaseViewer:
     def __init__(self, session: Session) -> None:
         self._session = session
         self.views = SliceViews()
+        self.attention = AttentionOverlay(session, self.views)
         self.leave = self.plotted = lambda: None
         self._plotted: tuple[str, int] | None = None
         self.case = ""
@@ -80,6 +82,7 @@ class CaseViewer:
         layout: int,
     ) -> None:
         scene = self._session.scene
+        self.attention.put_away()
         self.case = case
         primary = self._shown(case, "primary", index, lines) if index is not None else Shown(None, None, 0, "")
         modality = scene.modality("auxiliary")
@@ -149,8 +152,13 @@ class CaseViewer:
         self.plotted_something_else()
         self.show_3d(case, visible=in_3d)
 
+    def show_attention(self, case: str) -> None:
+        """Lay the map of what was read from the other modality over a case that is up; errors as the overlay's."""
+        self.attention.show(case, self._own_view())
+
     def forget(self) -> None:
         """Start over: another study, or another scene."""
+        self.attention.put_away()
         self.case = ""
         self.plotted_something_else()
         self.views.clear()

@@ -56,6 +56,27 @@ def has_roles(method: str) -> bool:
     return method in ("default", "plain")
 
 
+def cold_starts() -> Choices:
+    """Return where the first slices come from; the values are those of the setting ``cold_start``."""
+    return [
+        (
+            _("Slices spread over the patients"),
+            "stratified_random",
+            _("At random within each patient, and the same number of each."),
+        ),
+        (
+            _("Slices that look different"),
+            "diversity",
+            _("The first network sees as many kinds of slices as possible."),
+        ),
+        (
+            _("One case that I have annotated"),
+            "exemplar",
+            _("The first network learns from one case: a segmentation in the scene, or slices that you paint."),
+        ),
+    ]
+
+
 def strategies() -> Choices:
     """Return the ways to select slices; left out are those that serve comparisons only, and need other settings."""
     return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import tempfile
@@ -12,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from slicer.i18n import tr as _
 
-from VQBEGALLib.delivery.results import METHOD
-from VQBEGALLib.export.codes import coded
+from VQBEGALLib.delivery.results import METHOD, organ_segments
 from VQBEGALLib.export.segmentation import ANATOMICAL_STRUCTURE, Method, Segment
 from VQBEGALLib.volumes.writing import write_volume
 from VQBEGALPanel import dicomsource, scenesegments
@@ -180,7 +180,7 @@ class Delivering:
             write_volume(folder / "labelmap.nii", found.labelmap)
             options = ["--labelmap", str(folder / "labelmap.nii")]
         else:
-            meaning = organ_segments(self._session.study.config.organ, METHOD[choice.what])
+            meaning = own_segments(self._session.study.config.organs, METHOD[choice.what])
             options = ["--what", choice.what]
         if meaning:
             segments.write_text(json.dumps(to_json(meaning)), encoding="utf-8")
@@ -197,23 +197,26 @@ class Delivering:
         return dicomsource.of_record(self._session.study.subjects[choice.case].primary) if choice.is_dicom else []
 
 
-def organ_segments(name: str, method: Method) -> list[Segment]:
-    """Return the segment of a study's organ where only the application's terminology has a code for it."""
-    known = organ(name)
+def own_segments(organs: Sequence[str], method: Method) -> list[Segment]:
+    """Return a study's segments where the application's terminology has a code that the library lacks; else none."""
+    known = list(organ_segments(organs, method))
+    found = [item if item.type is not None else _with_code(item) for item in known]
+    return found if found != known else []
+
+
+def _with_code(segment: Segment) -> Segment:
+    """Return a segment with name, colour and code from the application's terminology, where it is there."""
+    known = organ(segment.name)
     category, kind = scenesegments.codes(known.entry)
-    if coded(name) is not None or kind is None:
-        return []
-    color = tuple(round(part * 255) for part in known.color)
-    return [
-        Segment(
-            value=1,
-            name=known.name[:64],
-            color=color,
-            type=kind,
-            category=category or ANATOMICAL_STRUCTURE,
-            method=method,
-        )
-    ]
+    if kind is None:
+        return segment
+    return dataclasses.replace(
+        segment,
+        name=known.name[:64],
+        color=tuple(round(part * 255) for part in known.color),
+        type=kind,
+        category=category or ANATOMICAL_STRUCTURE,
+    )
 
 
 def to_json(segments: Sequence[Segment]) -> list[dict[str, Any]]:

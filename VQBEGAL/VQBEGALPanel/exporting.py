@@ -40,30 +40,28 @@ def export_volume(node: slicer.vtkMRMLVolumeNode, path: Path) -> None:
         slicer.mrmlScene.RemoveNode(copy)
 
 
-def export_organs(
-    node: slicer.vtkMRMLSegmentationNode, organs: Sequence[str], volume: slicer.vtkMRMLVolumeNode, path: Path
-) -> list[int]:
-    """Write the organs' segments as a labelmap on a volume's grid.
+def organ_labels(
+    node: slicer.vtkMRMLSegmentationNode, organs: Sequence[str], volume: slicer.vtkMRMLVolumeNode
+) -> tuple[np.ndarray, list[str]]:
+    """Read the organs' segments of a segmentation on a volume's grid.
 
     Args:
         node: segmentation.
-        organs: names of the segments, in any case; the first one gets the value 1, the next one 2, and so on. For a
-            single organ the only segment there is may have any name.
+        organs: names of the segments, in any case. For a single organ the only segment there is may have any name.
         volume: gives the grid.
-        path: file to write.
 
     Returns:
-        Value of each organ in the file, 0 for those that the segmentation does not have.
+        uint8 (K, J, I) in the volume's order: the first organ is 1, the next one 2, and so on, and the later one has
+        voxels that both have; and the organs that the segmentation lacks.
 
     Raises:
         InputError: no segment has the name of an organ.
-        RuntimeError: the file cannot be written.
     """
     segments = node.GetSegmentation()
     ids = [segments.GetNthSegmentID(number) for number in range(segments.GetNumberOfSegments())]
     named = {segments.GetSegment(each).GetName().strip().lower(): each for each in reversed(ids)}
     if len(organs) == len(ids) == 1:
-        named[organs[0].lower()] = ids[0]
+        named = {organs[0].lower(): ids[0]}
     chosen = {value: named[name.lower()] for value, name in enumerate(organs, 1) if name.lower() in named}
     if not chosen:
         raise InputError(
@@ -73,6 +71,15 @@ def export_organs(
     labels = np.zeros(slicer.util.arrayFromVolume(volume).shape, dtype=np.uint8)
     for value, each in chosen.items():
         labels[slicer.util.arrayFromSegmentBinaryLabelmap(node, each, volume) != 0] = value
+    return labels, [name for value, name in enumerate(organs, 1) if value not in chosen]
+
+
+def export_labels(labels: np.ndarray, volume: slicer.vtkMRMLVolumeNode, path: Path) -> None:
+    """Write labels in a volume's order as a labelmap on its grid.
+
+    Raises:
+        RuntimeError: the file cannot be written.
+    """
     copy = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode")
     try:
         copy.CopyOrientation(volume)
@@ -81,4 +88,3 @@ def export_organs(
         export_volume(copy, path)
     finally:
         slicer.mrmlScene.RemoveNode(copy)
-    return [value if value in chosen else 0 for value in range(1, len(organs) + 1)]

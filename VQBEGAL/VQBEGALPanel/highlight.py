@@ -71,6 +71,7 @@ class SliceViews:
         self._notes: dict[str, vtk.vtkCornerAnnotation] = {}
         self._shown: dict[str, Shown] = {}
         self._observed: dict[str, tuple[slicer.vtkMRMLSliceNode, int]] = {}
+        self._over: dict[str, str] = {}
 
     def arrange(self, layout: int) -> None:
         """Switch the application to one of :data:`LAYOUTS`, and fit the images once the views have their new sizes."""
@@ -93,6 +94,21 @@ class SliceViews:
         self._shown.clear()
         for name in tuple(self._notes):
             self._set_note(name, "")
+
+    def lay_over(self, name: str, volume: slicer.vtkMRMLScalarVolumeNode, opacity: float) -> None:
+        """Show a volume over the image of a view, until :meth:`uncover`."""
+        self._over[name] = volume.GetID()
+        composite = slicer.app.layoutManager().sliceWidget(name).sliceLogic().GetSliceCompositeNode()
+        composite.SetForegroundVolumeID(volume.GetID())
+        composite.SetForegroundOpacity(opacity)
+
+    def uncover(self) -> None:
+        """Show the images alone."""
+        for name, volume_id in self._over.items():
+            composite = slicer.app.layoutManager().sliceWidget(name).sliceLogic().GetSliceCompositeNode()
+            if composite.GetForegroundVolumeID() == volume_id:
+                composite.SetForegroundVolumeID(None)
+        self._over.clear()
 
     @staticmethod
     def is_at(name: str, shown: Shown) -> bool:
@@ -128,7 +144,7 @@ class SliceViews:
         before = composite.GetBackgroundVolumeID()
         volume_id = shown.volume.GetID() if shown.volume is not None else None
         composite.SetLinkedControl(False)
-        composite.SetForegroundVolumeID(None)
+        composite.SetForegroundVolumeID(self._over.get(name))
         composite.SetLabelVolumeID(None)
         composite.SetBackgroundVolumeID(volume_id)
         if shown.grid is not None:

@@ -14,6 +14,7 @@ from VQBEGALPanel import dependencies
 from VQBEGALPanel.annotating import Annotating
 from VQBEGALPanel.casessection import CasesSection, splits
 from VQBEGALPanel.caseviewer import CaseViewer
+from VQBEGALPanel.exemplarbox import ExemplarBox
 from VQBEGALPanel.exportsection import ExportSection
 from VQBEGALPanel.pacsdialog import FromPacsDialog
 from VQBEGALPanel.parameters import Parameters
@@ -66,6 +67,7 @@ class Panel(VTKObservationMixin):
         self.viewer = viewer = CaseViewer(session)
         self.study = StudySection(ui, session, gate, self._opened)
         self.cases = CasesSection(ui, session, gate, viewer.show_case)
+        self.exemplar = ExemplarBox(ui, session, gate)
         self.rounds = RoundSection(ui, session, gate, annotating)
         self.slices = SlicesSection(ui, session, gate, annotating, viewer, self._shown)
         self.results = ResultsSection(ui, session, gate, annotating, viewer)
@@ -77,6 +79,7 @@ class Panel(VTKObservationMixin):
         self._sections = (
             self.study,
             self.cases,
+            self.exemplar,
             self.rounds,
             self.slices,
             self.results,
@@ -154,6 +157,7 @@ class Panel(VTKObservationMixin):
         self.export.stop()
         self.pacs_dialog.close()
         self.servers_dialog.close()
+        self.viewer.attention.put_away()
         self.session.errands.stop()
         self.session.close()
         self.viewer.views.forget()
@@ -293,6 +297,8 @@ class Panel(VTKObservationMixin):
         current = session.current()
         if current is not None and not current.trained and self.annotating.remaining_text():
             return _("Annotate the slices in section 4, then train.")
+        if session.is_begun():
+            return _("Train on what is annotated in section 3.")
         if current is None:
             return _("Choose the first slices in section 3.")
         return _("Ready for the next round.")

@@ -43,6 +43,8 @@ class Reasons:
                 what=self._session.work.what
             )
         current = self._session.current()
+        if current is None and self._session.is_begun():
+            return _("The study begins with a case that is annotated: train in section 3.")
         if current is None:
             return _("No slice has been chosen yet: press “Choose the first slices” in section 3.")
         return _("The newest round is trained: choose the next slices.") if current.trained else ""
@@ -52,9 +54,9 @@ class Reasons:
         if reason := self.computing() or self._without_cases():
             return reason
         current = self._session.current()
-        if current is None:
+        if current is None and not self._session.is_begun():
             return _("There is nothing to train yet: choose the first slices and annotate some.")
-        if current.trained:
+        if current is not None and current.trained:
             return _("The newest round is trained already.")
         if not self._session.budget()["used"]:
             return _("Annotate at least one slice first.")
@@ -63,7 +65,7 @@ class Reasons:
     def round(self) -> str:
         """Return why no next round can be started, empty where it can."""
         current = self._session.current()
-        if current is not None and not current.trained:
+        if self._session.is_begun() or (current is not None and not current.trained):
             return self.training()
         if reason := self.computing() or self._without_cases():
             return reason

@@ -9,6 +9,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from VQBEGALLib.slices import SliceFrame
+from VQBEGALPanel.attention import color_scale
 from VQBEGALPanel.highlight import RESULTS
 from VQBEGALPanel.plots import show_learning_curve, strip
 from VQBEGALPanel.sections import Gate, attempt, fill_names
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from VQBEGALPanel.caseviewer import CaseViewer
     from VQBEGALPanel.session import Session
 
-_STRIP = (400, 18)
+_STRIP, _SCALE = (400, 18), (120, 12)
 """Pixels."""
 
 
@@ -41,6 +42,9 @@ class ResultsSection:
         ui.segmentCase.connect("clicked()", attempt(lambda: session.segment([self.case()])))
         ui.segmentAll.connect("clicked()", attempt(lambda: session.segment([])))
         ui.show3D.connect("toggled(bool)", lambda on: attempt(self._show_3d)(on))
+        ui.showAttention.connect("toggled(bool)", lambda on: attempt(self._show_attention)(on))
+        ui.attentionScale.setPixmap(color_scale(*_SCALE))
+        viewer.attention.put_away_hook = self._update_attention
         ui.showCurve.connect("clicked()", attempt(self.show_curve))
 
     def case(self) -> str:
@@ -50,6 +54,7 @@ class ResultsSection:
     def show(self) -> None:
         """Bring the case and its prediction up, at the slice with most of the organ."""
         case, scene = self.case(), self._session.scene
+        with_attention = self._ui.showAttention.checked and self._viewer.attention.is_there(case)
         with slicer.util.WaitCursor():
             scene.prediction(case)
             planes = SliceFrame.of(self._session.study.grid(case)).planes(scene.predicted(case))
@@ -59,6 +64,35 @@ class ResultsSection:
                 self._session.say(_("The prediction of {case} is empty: train with more slices.").format(case=case))
                 slicer.util.showStatusMessage(self._session.log[-1], 5000)
             self._viewer.show_prediction(case, index, in_3d=self._ui.show3D.checked)
+        if with_attention:
+            self._viewer.show_attention(case)
+            self._update_attention()
+
+    def _show_attention(self, on: bool) -> None:
+        """Lay the map over its own case, which is brought up first where another one is; or put it away."""
+        case, viewer = self.case(), self._viewer
+        try:
+            if not on:
+                viewer.attention.put_away()
+            elif viewer.case == case:
+                viewer.show_attention(case)
+            else:
+                self.show()
+        finally:
+            self._update_attention()
+
+    def _update_attention(self) -> None:
+        """Show whether there is a map, and whether it is up."""
+        ui, case, overlay, scene = self._ui, self.case(), self._viewer.attention, self._session.scene
+        there = overlay.is_there(case)
+        ui.showAttention.visible = there
+        up = there and overlay.case == case
+        blocked = ui.showAttention.blockSignals(True)
+        ui.showAttention.checked = up
+        ui.showAttention.blockSignals(blocked)
+        ui.attentionLegend.visible = up
+        if up:
+            ui.attentionTop.text = _("100 % read from the {modality}").format(modality=scene.modality("auxiliary"))
 
     def _show_3d(self, visible: bool) -> None:
         if self._session.scene is not None and self.case():
@@ -73,6 +107,7 @@ class ResultsSection:
     def update(self) -> None:
         """Show the figures there are, and grey what cannot be done."""
         ui, study = self._ui, self._session.study
+        self._viewer.attention.check()
         cases = [] if study is None else [subject.name for subject in study.cases()]
         if cases != self._cases:
             self._cases = cases
@@ -105,6 +140,7 @@ class ResultsSection:
                 round=newest.round, slice=worst
             )
             ui.uncertaintyStrip.setPixmap(strip(values, SliceFrame.of(study.grid(case)).count, *_STRIP))
+        self._update_attention()
 
 
 def _figures(validation: list[tuple[float, float]], proposals: list[tuple[float, float]]) -> str:

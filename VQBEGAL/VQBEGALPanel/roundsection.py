@@ -50,7 +50,7 @@ class RoundSection:
         """Say what the button does now, and grey what cannot be done."""
         ui, session = self._ui, self._session
         current = session.current()
-        first = current is None
+        first = current is None and not session.is_begun()
         ui.nextRound.text = _("Choose the first slices") if first else _("Train and choose the next slices")
         if current is not None and current.trained:
             ui.nextRound.text = _("Choose the next slices")
@@ -67,10 +67,7 @@ class RoundSection:
         if session.study is None:
             return ""
         if current is None:
-            count = session.study.config.rounds.seed_budget
-            return _("The first {count} slices are spread over the patients; there is no network yet.").format(
-                count=count
-            )
+            return self._beginning()
         if current.trained:
             return _("Round {number} is trained.").format(number=current.index)
         counter = self._annotating.counter()
@@ -83,6 +80,18 @@ class RoundSection:
                 *([left] if counter.done else []),
             ]
         )
+
+    def _beginning(self) -> str:
+        """Return what the button does first."""
+        rounds = self._session.study.config.rounds
+        if self._session.is_begun():
+            return _("The first network learns from what is annotated; then the next slices are chosen.")
+        words = {
+            "stratified_random": _("The first {count} slices are spread over the patients; there is no network yet."),
+            "diversity": _("The first {count} slices look as different as possible; there is no network yet."),
+            "exemplar": _("Without a segmentation you are asked for {count} slices, all of one case."),
+        }
+        return words[rounds.cold_start].format(count=rounds.seed_budget)
 
     def update_progress(self) -> None:
         """Show the job's progress and the new lines of the log."""

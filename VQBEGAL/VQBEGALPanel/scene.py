@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from VQBEGALLib.study import Prediction, Study
     from VQBEGALLib.study.records import Which
 
-Kind = Literal["primary", "auxiliary", "annotation", "prediction"]
+Kind = Literal["primary", "auxiliary", "annotation", "prediction", "attention"]
 STUDY, CASE, KIND, IMAGE = "VQBEGAL.Study", "VQBEGAL.Case", "VQBEGAL.Kind", "VQBEGAL.Image"
 SEGMENT, VERSION = "VQBEGAL.Segment", "VQBEGAL.Version"
 """The organs' segments in the study's order, and what of the study a segmentation holds: number of the labels, or round
@@ -38,6 +38,7 @@ _CLASSES = {
     "auxiliary": "vtkMRMLScalarVolumeNode",
     "annotation": "vtkMRMLSegmentationNode",
     "prediction": "vtkMRMLSegmentationNode",
+    "attention": "vtkMRMLScalarVolumeNode",
 }
 
 
@@ -168,6 +169,31 @@ class Scene:
         if self._predicted is None or self._predicted[0] != key:
             self._predicted = (key, read_labelmap(newest.path, grid=self.study.grid(case)).voxels)
         return self._predicted[1]
+
+    def attention(self, case: str) -> slicer.vtkMRMLScalarVolumeNode:
+        """Load the map of the newest prediction: what was read from the other modality, 0 to 100 per cent.
+
+        Raises:
+            InputError: it is on another grid than the case's image.
+            RuntimeError: the application cannot read it.
+        """
+        path = self.study.predictions()[case].attention
+        node = _read_volume(path, _("{case} read from the {other}").format(case=case, other=self.modality("auxiliary")))
+        if voxel_order(node, self.study.grid(case)) is None:
+            slicer.mrmlScene.RemoveNode(node)
+            raise InputError(
+                _("The map of {case} is on another grid than its image.").format(case=case),
+                _("Segment the case again."),
+            )
+        node.SetSaveWithScene(False)
+        display = node.GetDisplayNode()
+        display.SetAutoWindowLevel(False)
+        display.SetWindowLevelMinMax(0, 100)
+        display.SetThreshold(1, 100)  # outside of what the network saw the image stays as it is
+        display.SetApplyThreshold(True)
+        display.SetSaveWithScene(False)
+        self._mark(node, case, "attention")
+        return node
 
     def mask(self, case: str, kind: Literal["annotation", "prediction"]) -> np.ndarray:
         """Return a segmentation's organs, uint8 (K, J, I) on the primary image's grid, values as in the study.

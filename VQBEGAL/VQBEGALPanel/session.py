@@ -154,6 +154,11 @@ class Session:
         """Return the newest round, None where there is none."""
         return next(reversed(self.rounds()), None)
 
+    def is_begun(self) -> bool:
+        """Tell whether the study begins with annotated slices, and its first network is not trained yet."""
+        begins = self.study is not None and self.study.config.rounds.cold_start == "exemplar"
+        return begins and self.current() is None and self.budget()["used"] > 0
+
     def scores(self, case: str) -> dict[int, float]:
         """Return the newest round's scores of a case by slice; empty where the round was chosen without a network."""
         current = self.current()
@@ -194,7 +199,7 @@ class Session:
 
     def next_round(self, *, only_train: bool = False) -> None:
         """Train where there are labels, then score and select; a long run asks first."""
-        if self.estimate is None and self.current() is not None:
+        if self.estimate is None and (self.current() is not None or self.is_begun()):
             self.measure(lambda: self._advance(only_train))
         else:
             self._advance(only_train)

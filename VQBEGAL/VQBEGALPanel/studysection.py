@@ -10,7 +10,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from VQBEGALLib.config import PRESETS, preset
-from VQBEGALPanel.choices import has_roles, method_of, methods, strategies
+from VQBEGALPanel.choices import cold_starts, has_roles, method_of, methods, strategies
 from VQBEGALPanel.organfield import OrganField
 from VQBEGALPanel.sections import Gate, attempt, choose, fill, fill_explained
 
@@ -54,6 +54,7 @@ class StudySection:
         )
         fill_explained(ui.method, methods())
         fill_explained(ui.strategy, strategies())
+        fill_explained(ui.coldStart, cold_starts())
         fill(ui.routing, [(_("Joint"), "joint"), (_("Soft"), "soft"), (_("Strict (paper)"), "strict")])
         self._recall()
         ui.preset.connect("currentIndexChanged(int)", lambda _index: self._suggest_budget())
@@ -125,6 +126,8 @@ class StudySection:
         for name in _ROUND_FIXED:
             self._gate.set(getattr(ui, name), fixed)
         self._organs.fix(fixed)
+        begun = study is not None and (session.current() is not None or session.budget()["used"] > 0)
+        self._gate.set(ui.coldStart, _("The study has begun.") if begun else "")
         self._gate_routing()
 
     def _gate_routing(self) -> None:
@@ -150,6 +153,7 @@ class StudySection:
                 choose(ui.preset, name)
         choose(ui.primaryModality, config.slices.primary_modality)
         choose(ui.method, method_of(config))
+        choose(ui.coldStart, config.rounds.cold_start)
         choose(ui.routing, config.training.routing)
         ui.roundBudget.value = config.rounds.round_budget
         ui.totalBudget.value = config.rounds.total_budget
@@ -162,6 +166,7 @@ class StudySection:
         return {
             "organ": ", ".join(self._organs.names()),
             "method": ui.method.currentData,
+            "cold_start": ui.coldStart.currentData,
             "primary_modality": primary,
             "auxiliary_modality": "MR" if primary == "CT" else "CT",
             "round_budget": ui.roundBudget.value,
