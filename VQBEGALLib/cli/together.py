@@ -41,6 +41,7 @@ def shared(command: Command) -> Command:
             if "TORCHELASTIC_RUN_ID" in os.environ:
                 raise InputError("torchrun starts only `train` and `run`.", "Run this command without torchrun.")
             return command(options, reporter)  # the environment speaks of something else
+        from VQBEGALLib import related  # noqa: F401 – enters the architectures that process 0 may train
         from VQBEGALLib.training.distributed import joined
         from VQBEGALLib.training.round import follow
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from VQBEGALLib import related  # noqa: F401 – enters the architectures
 from VQBEGALLib.errors import CancelledError, InputError, StorageError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.training import Role, Trained, loop
@@ -91,6 +92,14 @@ def test_two_processes_are_as_one(tiny_cohort: Make, pair: Any, changes: dict[st
     cohort = tiny_cohort(steps=5, **changes)
     chosen = cohort.examples if examples is None else examples(cohort)
     assert_close(pair.train(cohort, examples=chosen), pair.alone(cohort, examples=chosen))
+
+
+def test_registered_pairs_of_cmc_are_shared_as_well(tiny_cohort: Make, pair: Any) -> None:
+    cohort = tiny_cohort(method="cmc", supervise="both", batch_size=3, unlabelled_per_step=2, steps=4)
+    rest = [replace(each, aligned=each.slice % 2 == 0) for each in cohort.rest]
+    alone = pair.alone(cohort, rest=rest)
+    assert_close(pair.train(cohort, rest=rest), alone)
+    assert any(point["cac"] > 0 for point in alone.history)
 
 
 def test_each_process_drops_other_channels_and_both_end_alike(tiny_cohort: Make, pair: Any) -> None:
