@@ -370,10 +370,18 @@ def test_labels_that_fit_nothing(call, asked, cohort, digest, words, text):
     assert digest(asked) == before
 
 
-def test_labels_before_the_first_round(call, new, cohort, digest):
+def test_labels_that_cannot_begin_a_study(call, new, cohort, digest):
     before = digest(new)
-    told_once(call("label", new, "s0", cohort / "ct_liver" / "s0.nii.gz", "--slices", 3), 4, "no round yet")
+    partner = cohort / "mr_liver" / "s0.nii.gz"
+    told_once(call("label", new, "s0", partner, "--slices", 3, "--which", "auxiliary"), 4, "no round yet")
+    told_once(call("label", new, "s3", cohort / "ct_liver" / "s3.nii.gz"), 3, "does not serve training")
     assert digest(new) == before
+
+
+def test_a_study_with_rounds_takes_no_whole_case_unasked(call, asked, cohort, digest):
+    before = digest(asked)
+    told_once(call("label", asked, "s0", cohort / "ct_liver" / "s0.nii.gz"), 3, "No slice is named")
+    assert digest(asked) == before
 
 
 # Cohorts -------------------------------------------------------------------------------------------------------

@@ -624,3 +624,13 @@ def test_slices_that_the_volume_does_not_have(text):
 @pytest.mark.skipif(sys.platform == "win32", reason="a script of the shell")
 def test_the_module_is_the_command(command):
     assert command("--version").out == f"vqbegal {__version__}\n"
+
+
+@pytest.mark.parametrize(("words", "count"), [((), 14), (("--slices", "6"), 1)])
+def test_a_study_begins_with_what_is_annotated_already(call, new, cohort, words, count):
+    told = call("label", new, "s1", cohort / "ct_liver" / "s1.nii.gz", *words, "--events", "json")
+    assert told.code == 0
+    assert f"annotated  {count} slice" in call("status", new).out and "Next: train" in call("status", new).out
+    events = call("advance", new, "--events", "json", *CPU).events
+    assert (events[-1]["round"], events[-1]["trained"], events[-1]["requests"]) == (1, True, 4)
+    assert call("check", new).out == "The study is whole.\n"

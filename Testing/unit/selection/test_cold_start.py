@@ -94,8 +94,29 @@ def test_a_pool_smaller_than_the_budget_is_taken_whole(make_context: Callable[..
     assert strategy(name)(make_context(pool=[])).picks == []
 
 
-@pytest.mark.parametrize("name", ["stratified_random", "diversity"])
+@pytest.mark.parametrize("name", ["stratified_random", "diversity", "exemplar"])
 def test_no_network_is_needed(make_context: Callable[..., Context], name: str) -> None:
     context = make_context(budget=2)
     bare = Context(context.pool, [], 2, context.reader, context.config, np.random.default_rng(0))
     assert len(strategy(name)(bare).picks) == 2
+
+
+@pytest.mark.parametrize("budget", [1, 4, 7, 30, 99])
+def test_an_exemplar_is_one_case_evenly_along_the_body(bare: Bare, budget: int) -> None:
+    cases = {"a": 30, "b": 13, "c": 30}
+    found = picked(strategy("exemplar")(bare(0, budget, cases=cases, seed=budget)))
+    case, places = found[0][0], [place for _, place in found]
+    assert {name for name, _ in found} == {case}
+    assert len(places) == min(budget, cases[case])
+    steps = np.diff(places)
+    assert len(steps) == 0 or (steps.min() >= 1 and steps.max() - steps.min() <= 1)
+    spread = cases[case] / len(places)
+    assert places[0] <= spread and cases[case] - 1 - places[-1] <= spread, "no end is left out"
+
+
+def test_the_exemplar_and_its_phase_are_drawn(bare: Bare) -> None:
+    def run(seed: int) -> list[tuple[str, int]]:
+        return picked(strategy("exemplar")(bare(0, 1, seed=seed, cases={"a": 5, "b": 5})))
+
+    assert run(3) == run(3)
+    assert len({run(seed)[0] for seed in range(200)}) == 10

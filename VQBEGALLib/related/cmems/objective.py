@@ -78,8 +78,8 @@ def cmems_loss(
     first = predict(model.decoder, _joined(encoding.primary, extra), batch, settings.feature_drop, source)
     images = torch.cat([batch.primary, sources.images])
     second = predict(model.peer.decoder, model.peer.encoder(images), batch, settings.feature_drop, source)
-    one = _learned(first, second, batch, sources, settings.confidence)
-    two = _learned(second, first, batch, sources, settings.confidence)
+    one = learned(first, second, batch, sources, settings.confidence)
+    two = learned(second, first, batch, sources, settings.confidence)
     supervised = one["seg"] + two["seg"] + _auxiliary(model, encoding.auxiliary, batch, config, source)
     synthetic, image, feature = (one[name] + two[name] for name in ("synthetic", "image", "feature"))
     ramp = ramp_up(progress, settings.mutual_ramp)
@@ -117,7 +117,7 @@ def predict(decoder: Decoder, encoding: Encoding, batch: Batch, drop: float, gen
     return Outputs(shown, deformed, pasted, strong, dropped, sure)
 
 
-def _learned(own: Outputs, other: Outputs, batch: Batch, sources: Sources, confidence: float) -> dict[str, Tensor]:
+def learned(own: Outputs, other: Outputs, batch: Batch, sources: Sources, confidence: float) -> dict[str, Tensor]:
     """Return what one network learns from the annotated and synthetic slices, and from the other network."""
     taught, share = pseudo_labels(other.weak, confidence), batch.share
     pasted = sources.pasted
