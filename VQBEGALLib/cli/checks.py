@@ -9,7 +9,7 @@ from VQBEGALLib.events import Reporter
 from VQBEGALLib.study import Study
 from VQBEGALLib.study.checking import Finding
 from VQBEGALLib.study.cohort import NewSubject, from_table, gather
-from VQBEGALLib.volumes import Volume, binary_labelmap, read_labelmap
+from VQBEGALLib.volumes import Volume, organ_labelmap, read_labelmap
 from VQBEGALLib.volumes.writing import WRITABLE
 
 
@@ -17,29 +17,36 @@ def subjects(options: argparse.Namespace) -> list[NewSubject]:
     """Return the subjects that folders or a table name; none where neither is given."""
     seed = getattr(options, "seed", 0)
     folders = {name: getattr(options, name) for name in ("auxiliary", "primary_labels", "auxiliary_labels", "split")}
+    values = {name: getattr(options, name) for name in ("primary_values", "auxiliary_values")}
     if options.primary is not None:
-        return gather(options.primary, **folders, seed=seed)
+        for which in ("primary", "auxiliary"):
+            if values[f"{which}_values"] and not folders[f"{which}_labels"]:
+                raise InputError(f"--{which}-labels is missing.", f"Give the labels that --{which}-values is about.")
+        return gather(options.primary, **folders, **values, seed=seed)
     if options.table is None:
-        if any(folders.values()):
+        if any(folders.values()) or any(values.values()):
             raise InputError("--primary is missing.", "Give the volumes to segment too, or leave out all files.")
         return []
-    if any(folders.values()):
+    if any(folders.values()) or any(values.values()):
         raise InputError(
-            "--table names all files itself.",
-            "Leave out --auxiliary, --primary-labels, --auxiliary-labels and --split.",
+            "--table names all files itself, and what is in them.",
+            "Leave out --auxiliary, --primary-labels, --auxiliary-labels, --split and the values.",
         )
     return from_table(options.table, seed=seed)
 
 
-def organ(options: argparse.Namespace, grid: Volume) -> Volume:
-    """Read a labelmap and return the organ's voxels as 1."""
-    labelmap = read_labelmap(options.file, grid=grid)
+def organs(options: argparse.Namespace, study: Study, grid: Volume) -> Volume:
+    """Read a labelmap and return the study's organs by their numbers, from 1 on."""
+    labelmap, names = read_labelmap(options.file, grid=grid), study.config.organs
+    remedy = "Name the organ's value with --value N, or export the organ alone."
+    if len(names) > 1:
+        remedy = f"Name with --values the value of each organ, in this order: {', '.join(names)}."
+    if 0 in (options.values or ()):
+        raise InputError("An annotated slice speaks of every organ, and one has the value 0.", remedy)
     try:
-        return binary_labelmap(labelmap, value=options.value)
+        return organ_labelmap(labelmap, len(names), values=options.values)
     except InputError as error:
-        raise InputError(
-            f"{options.file}: {error.problem}", "Name the organ's value with --value N, or export the organ alone."
-        ) from error
+        raise InputError(f"{options.file}: {error.problem}", remedy) from error
 
 
 def warn_of_use(study: Study, options: argparse.Namespace, extra: list[int], reporter: Reporter) -> None:

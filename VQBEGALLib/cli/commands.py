@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from VQBEGALLib.cli import checks, tables
 from VQBEGALLib.cli.terminal import Result
-from VQBEGALLib.config import parse_assignments, preset
+from VQBEGALLib.config import parse_assignments, preset, split_organs
 from VQBEGALLib.delivery import remember_sources, remove_cases
 from VQBEGALLib.errors import InputError, StudyError
 from VQBEGALLib.events import Reporter
@@ -26,7 +26,8 @@ def phantom(options: argparse.Namespace, reporter: Reporter) -> Result:
     """Write a cohort of simulated abdomens."""
     from VQBEGALLib.volumes.phantom import write_cohort
 
-    write_cohort(options.folder, subjects=options.subjects, seed=options.seed, reporter=reporter)
+    organs = split_organs(options.organs) if options.organs else ()
+    write_cohort(options.folder, subjects=options.subjects, seed=options.seed, reporter=reporter, organs=organs)
     return Result(
         {"folder": str(options.folder), "subjects": options.subjects},
         f"{options.subjects} simulated abdomens are in {options.folder}.",
@@ -36,6 +37,8 @@ def phantom(options: argparse.Namespace, reporter: Reporter) -> Result:
 def study_create(options: argparse.Namespace, reporter: Reporter) -> Result:
     """Create a study."""
     changes = {"seed": str(options.seed), **parse_assignments(options.assignments)}
+    if options.method is not None and changes.setdefault("method", options.method) != options.method:
+        raise InputError("--method and --set name different methods.", "Name it once.")
     subjects = checks.subjects(options)
     study = Study.create(options.study, preset(options.preset, changes), subjects, reporter=reporter)
     remember_sources(study, subjects)
@@ -124,7 +127,7 @@ def label(options: argparse.Namespace, reporter: Reporter) -> Result:
     grid = study.grid(options.case, options.which)
     frame = SliceFrame.of(grid)
     slices = None if options.slices is None else tables.slice_numbers(options.slices, frame.count)
-    labelmap = checks.organ(options, grid)
+    labelmap = checks.organs(options, study, grid)
     with study.writing(f"label {options.case}"):
         rounds = study.rounds()
         if not rounds:
@@ -141,7 +144,8 @@ def label(options: argparse.Namespace, reporter: Reporter) -> Result:
         planes = frame.planes(labelmap.voxels)
         if empty := [each for each in slices if not planes[each].any()]:
             shown = ", ".join(map(str, empty))
-            reporter.message(f"There is no {study.config.organ} on slices {shown}; they count as slices without it.")
+            names = " or ".join(study.config.organs)
+            reporter.message(f"There is no {names} on slices {shown}; they count as slices without it.")
         checks.warn_of_use(study, options, [each for each in slices if each not in asked], reporter)
     return tables.status(study)
 
@@ -210,7 +214,7 @@ def predict(options: argparse.Namespace, reporter: Reporter) -> Result:
         model, study.config, primary, auxiliary, device=_device(options, reporter), reporter=reporter
     )
     write_volume(options.output, labelmap)
-    return tables.prediction(labelmap, options.output, study.config.organ)
+    return tables.prediction(labelmap, options.output, study.config.organs)
 
 
 def segment(options: argparse.Namespace, reporter: Reporter) -> Result:

@@ -13,7 +13,7 @@ from VQBEGALLib import delivery
 from VQBEGALLib.cli.credentials import Told, password, server_named, server_of, told
 from VQBEGALLib.cli.terminal import Result
 from VQBEGALLib.delivery import Check, Choice, Item, Sent
-from VQBEGALLib.delivery.results import METHOD, What, organ_segment
+from VQBEGALLib.delivery.results import METHOD, What, organ_segments
 from VQBEGALLib.errors import InputError, ServerError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.export.segmentation import Code, Segment
@@ -166,15 +166,17 @@ def _existing(name: str) -> str:
 
 def _choice(options: argparse.Namespace, study: Study, given: Told) -> Choice:
     labelmap, what = None, cast(What, options.what or "prediction")
-    segments = _segments(options)
+    segments: Sequence[Segment] = _segments(options)
     if options.labelmap is not None:
         labelmap = read_labelmap(options.labelmap, grid=study.grid(options.case))
-        segments = segments or [organ_segment(study.config.organ, "MANUAL")]
+        segments = segments or organ_segments(study.config.organs, "MANUAL")
     if options.code:
         if segments:
             raise InputError("--code is for the study's organ alone.", "Write the codes into the file of --segments.")
-        segment = organ_segment(study.config.organ, METHOD[what])
-        segments = [dataclasses.replace(segment, type=_code(options.code))]
+        segments = organ_segments(study.config.organs, METHOD[what])
+        if len(segments) > 1:
+            raise InputError("--code is for a study of one organ.", "Write the codes into the file of --segments.")
+        segments = (dataclasses.replace(segments[0], type=_code(options.code)),)
     return Choice(
         case=options.case,
         format=options.format or "seg",

@@ -63,7 +63,9 @@ def _choice(parser: argparse.ArgumentParser) -> None:
         help='what its values mean: [{"value": 1, "name": "Liver", "color": [221, 130, 101], "type": {"value": '
         '"10200004", "scheme": "SCT", "meaning": "Liver"}, "method": "MANUAL"}]; category and type are optional',
     )
-    what.add_argument("--code", metavar="SCHEME:VALUE:MEANING", help="of the study's organ, where it is no common one")
+    what.add_argument(
+        "--code", metavar="SCHEME:VALUE:MEANING", help="of the study's only organ, where it is no common one"
+    )
     what.add_argument("--creator", default="", metavar="NAME", help="who answers for it, Family^Given; default nobody")
     what.add_argument(
         "--source",

@@ -9,6 +9,7 @@ from pathlib import Path
 from VQBEGALLib import __version__
 from VQBEGALLib.cli import exchange_parser
 from VQBEGALLib.config import METHODS, PRESETS
+from VQBEGALLib.study.cohort import numbers
 from VQBEGALLib.study.records import SPLITS
 
 EPILOG = """\
@@ -99,6 +100,17 @@ def whole(low: int, high: int = 2**31 - 1) -> Callable[[str], int]:
     return read
 
 
+def values(text: str) -> tuple[int, ...]:
+    """Read the values of organs in a labelmap, ``6,2,3``."""
+    try:
+        found = numbers(text)
+    except ValueError:
+        found = (-1,)
+    if min(found) < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers, for example 6,2,3")
+    return found
+
+
 SEED = whole(0, 2**32 - 1)
 
 
@@ -108,6 +120,12 @@ def _phantom(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("--subjects", type=whole(1), default=8, metavar="N", help="how many; default 8")
     parser.add_argument(
         "--seed", type=SEED, default=0, metavar="N", help="the same seed gives the same abdomens; default 0"
+    )
+    parser.add_argument(
+        "--organs",
+        metavar="NAME,NAME,…",
+        help="also write ct_organs and mr_organs, where these have 1, 2, …: liver, spleen, pancreas, right kidney, "
+        "left kidney, stomach, gallbladder",
     )
 
     parser = _add(
@@ -142,6 +160,14 @@ def _study(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         choices=tuple(PRESETS),
         default="small",
         help="settings for tests (tiny), a laptop (small, default) or a GPU (paper)",
+    )
+    create.add_argument(
+        "--method",
+        choices=tuple(METHODS),
+        metavar="NAME",
+        help="how networks are built and trained: default (VQ-BEGAL), paper-literal (its equations as printed), "
+        "primary-only (no auxiliary), plain (no codebook), or one of the related systems cmc, ciml and cmems "
+        "(docs/settings.md); the same as --set method=NAME",
     )
     create.add_argument(
         "--set",
@@ -184,7 +210,8 @@ def _cohort(parser: argparse.ArgumentParser, *, required: bool) -> None:
         type=Path,
         metavar="CSV",
         help="instead of folders, one line a case: case, primary, auxiliary, primary_labels, auxiliary_labels, "
-        "patient, split, primary_source, auxiliary_source (DICOM files that the volume was made of)",
+        "primary_values, auxiliary_values, patient, split, primary_source, auxiliary_source (DICOM files that the "
+        "volume was made of)",
     )
     parser.add_argument(
         "--auxiliary", type=Path, metavar="DIR", help="volumes of the other modality; paired by name where names agree"
@@ -196,6 +223,14 @@ def _cohort(parser: argparse.ArgumentParser, *, required: bool) -> None:
         help="reference labelmaps by the same names, for the oracle and for scores",
     )
     parser.add_argument("--auxiliary-labels", type=Path, metavar="DIR", help="the same for the other modality")
+    parser.add_argument(
+        "--primary-values",
+        type=values,
+        metavar="N,N,…",
+        help="value of each organ in these labelmaps, in the order of the setting organ, for example 6,2,3; 0 for one "
+        "that they do not know; without it one organ may have any value, and several have 1, 2, …",
+    )
+    parser.add_argument("--auxiliary-values", type=values, metavar="N,N,…", help="the same for the other modality")
     parser.add_argument(
         "--split",
         type=Path,
@@ -243,7 +278,15 @@ def _rounds(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="annotated slices, for example 12,13,20 or 4-9; counted from 0, as `next` prints them. A study without "
         "rounds begins with these, or with the whole case where none is named",
     )
-    label.add_argument("--value", type=int, metavar="N", help="the organ's value, where the map holds several")
+    label.add_argument(
+        "--value",
+        "--values",
+        dest="values",
+        type=values,
+        metavar="N",
+        help="the organ's value, where the map holds several; of several organs N,N,…, in the order of the setting "
+        "organ",
+    )
     label.add_argument(
         "--which",
         choices=("primary", "auxiliary"),

@@ -14,6 +14,7 @@ import numpy as np
 
 from VQBEGALLib.cli.terminal import Result
 from VQBEGALLib.errors import InputError
+from VQBEGALLib.metrics import METRICS
 from VQBEGALLib.study import Prediction, Study
 from VQBEGALLib.study.records import SPLITS, Round
 from VQBEGALLib.volumes import Volume
@@ -61,6 +62,7 @@ def status(study: Study, *, as_json: bool = False) -> Result:
     data = {
         "study": str(study.folder),
         "organ": study.config.organ,
+        "organs": list(study.config.organs),
         "cases": {split: {"primary": mine, "auxiliary": other} for split, (mine, other) in counts.items()},
         "rounds": len(done),
         "open": len(open_),
@@ -174,14 +176,21 @@ def predictions(found: Mapping[str, Prediction]) -> Result:
     return Result({"predictions": data}, "\n".join(lines) or "The study has no case to segment yet.")
 
 
-def prediction(labelmap: Volume, path: Path, organ: str) -> Result:
+def prediction(labelmap: Volume, path: Path, organs: Sequence[str]) -> Result:
     """Say what was segmented and where it lies."""
-    voxels = int(np.count_nonzero(labelmap.voxels))
-    millilitres = voxels * abs(float(np.linalg.det(labelmap.affine[:3, :3]))) / 1000
-    text = f"{path}: {organ} of {millilitres:.0f} ml."
-    if not voxels:
-        text = f"{path}: no {organ} was found; look at the volume before relying on it."
-    return Result({"output": str(path), "millilitres": millilitres, "voxels": voxels}, text)
+    millilitre = abs(float(np.linalg.det(labelmap.affine[:3, :3]))) / 1000
+    counts = np.bincount(labelmap.voxels.ravel(), minlength=len(organs) + 1)[1:].tolist()
+    sizes = {
+        organ: {"millilitres": count * millilitre, "voxels": count} for organ, count in zip(organs, counts, strict=True)
+    }
+    found = [f"{organ} of {size['millilitres']:.0f} ml" for organ, size in sizes.items() if size["voxels"]]
+    lost = [organ for organ, size in sizes.items() if not size["voxels"]]
+    text = f"{path}: {', '.join(found)}." if found else ""
+    if lost:
+        text += f" No {' or '.join(lost)} was found" if found else f"{path}: no {' or '.join(lost)} was found"
+        text += "; look at the volume before relying on it."
+    data: dict[str, Any] = {"output": str(path), "millilitres": sum(counts) * millilitre, "voxels": sum(counts)}
+    return Result({**data, "organs": sizes} if len(organs) > 1 else data, text)
 
 
 def evaluation(found: Mapping[str, Any], index: int, split: str, *, as_json: bool) -> Result:
@@ -193,19 +202,23 @@ def evaluation(found: Mapping[str, Any], index: int, split: str, *, as_json: boo
             f"  {'case':<20} {'Dice':>6} {'HD95 mm':>8} {'ASSD mm':>8} {'volume ml':>10}",
         ]
         for case, value in part["cases"].items():
-            note = "  failed: nothing found" if value["failed"] else ""
-            lines.append(
-                f"  {case:<20} {value['dice']:>6.3f} {value['hd95_mm']:>8.1f} {value['assd_mm']:>8.1f} "
-                f"{value['volume_difference_ml']:>+10.0f}{note}"
-            )
+            lost = [organ for organ, scores in value.get("organs", {}).items() if scores["failed"]]
+            note = f"  failed: {', '.join(lost) or 'nothing found'}" if value["failed"] else ""
+            lines.append(_scores_line(case, value) + note)
         summary = part["summary"]
         for kind in ("mean", "median"):
-            lines.append(
-                f"  {kind:<20} {summary['dice'][kind]:>6.3f} {summary['hd95_mm'][kind]:>8.1f} "
-                f"{summary['assd_mm'][kind]:>8.1f} {summary['volume_difference_ml'][kind]:>+10.0f}"
-            )
+            lines.append(_scores_line(kind, {metric: summary[metric][kind] for metric in METRICS}))
+        for organ, scores in summary.get("organs", {}).items():
+            lines.append(_scores_line(organ, {metric: scores[metric]["mean"] for metric in METRICS}))
         lines.append(f"  failures: {summary['failures']} of {summary['n']}")
     return _result({"round": index, "split": split, **found}, lines, as_json=as_json)
+
+
+def _scores_line(title: str, scores: Mapping[str, Any]) -> str:
+    return (
+        f"  {title:<20} {scores['dice']:>6.3f} {scores['hd95_mm']:>8.1f} {scores['assd_mm']:>8.1f} "
+        f"{scores['volume_difference_ml']:>+10.0f}"
+    )
 
 
 def _result(data: Mapping[str, Any], lines: Sequence[str], *, as_json: bool) -> Result:

@@ -27,7 +27,8 @@ class Choice:
         format: of the export.
         what: which result of the study.
         labelmap: instead of a result, a labelmap on the case's grid.
-        segments: what the labelmap's values mean; of a result, one segment for the study's organ.
+        segments: what the labelmap's values mean; of a result, one segment to each of the study's organs, or none for
+            the organs' own.
         creator: the clinician's name for DICOM objects, empty where she does not want it.
         sources: folders, or lists of files, that hold the source images.
     """
@@ -59,10 +60,7 @@ def segmentation_of(study: StudyReader, choice: Choice) -> Segmentation:
     """
     if choice.labelmap is not None:
         return given(study, choice.case, choice.labelmap, choice.segments, creator=choice.creator)
-    if len(choice.segments) > 1:
-        raise InputError("The study has one organ, and several segments are described.", "Describe one segment.")
-    segment = choice.segments[0] if choice.segments else None
-    return result(study, choice.case, what=choice.what, segment=segment, creator=choice.creator)
+    return result(study, choice.case, what=choice.what, segments=choice.segments, creator=choice.creator)
 
 
 def images_of(

@@ -55,7 +55,8 @@ def pull(
     with _folders(study, [uid for _, uid in series.values()], keep) as folders:
         for (study_uid, series_uid), folder in zip(series.values(), folders, strict=True):
             connection.retrieve(study_uid, series_uid, folder, reporter)
-        member = NewSubject(case, case, split, **dict(zip(series, folders, strict=True)))
+        images = dict(zip(series, folders, strict=True))
+        member = NewSubject(case, case, split, images.get("primary"), images.get("auxiliary"))
         study.add_subjects([member], reporter=reporter)
     study.log({"event": "pulled", "case": case, "series": {which: place[1] for which, place in series.items()}})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -18,24 +19,25 @@ What = Literal["prediction", "annotation", "corrected"]
 WHATS: tuple[What, ...] = ("prediction", "annotation", "corrected")
 METHOD: dict[What, Method] = {"prediction": "AUTOMATIC", "annotation": "MANUAL", "corrected": "SEMIAUTOMATIC"}
 
-_GREY = (128, 128, 128)
+_UNKNOWN = ((128, 128, 128), (86, 180, 233), (230, 159, 0), (0, 158, 115), (204, 121, 167), (213, 94, 0))
+"""Colours of structures that are not common, in turn: grey, then Okabe and Ito's, which the colour-blind tell apart."""
 
 
 def result(
-    study: StudyReader, case: str, *, what: What = "prediction", segment: Segment | None = None, creator: str = ""
+    study: StudyReader, case: str, *, what: What = "prediction", segments: Sequence[Segment] = (), creator: str = ""
 ) -> Segmentation:
-    """Return a case's organ on the grid of its primary image.
+    """Return a case's organs on the grid of its primary image.
 
     Args:
         study: has the case.
         case: its name.
         what: ``prediction`` of the newest network; ``annotation``, of the annotated slices alone; ``corrected``, the
             prediction with the annotated slices in place of its own.
-        segment: name, colour and code of the organ; default those of the study's organ, where it is a common one.
+        segments: name, colour and code of each organ; default those of the study's organs, where they are common ones.
         creator: the clinician's name, for DICOM objects.
 
     Raises:
-        InputError: there is no such case, no prediction of it, or nothing annotated.
+        InputError: there is no such case, no prediction of it, or nothing annotated; not one segment to each organ.
         StudyError: a file of the study is damaged.
     """
     grid = study.grid(case)
@@ -45,10 +47,15 @@ def result(
     else:
         round_, labelmap = _prediction(study, case, grid)
         voxels = labelmap.voxels if labels is None else _annotated(labels, labelmap.voxels.copy())
-    made = segment or organ_segment(study.config.organ, METHOD[what])
+    made = tuple(segments) or organ_segments(study.config.organs, METHOD[what])
+    if sorted(segment.value for segment in made) != list(range(1, len(study.config.organs) + 1)):
+        raise InputError(
+            f"The segments do not stand for the study's organs: {', '.join(study.config.organs)}.",
+            "Describe one segment to each, with the values 1, 2, … in their order.",
+        )
     return Segmentation(
         labelmap=grid.with_voxels(voxels),
-        segments=(made,),
+        segments=made,
         provenance=Provenance(round=round_, description=_description(what, round_, labels), creator=creator),
     )
 
@@ -71,9 +78,16 @@ def given(
     )
 
 
-def organ_segment(organ: str, method: Method) -> Segment:
-    """Return the segment of a study's organ; one that is not common has no code and is grey."""
-    return coded(organ, method=method) or Segment(value=1, name=organ[:64], color=_GREY, type=None, method=method)
+def organ_segments(organs: Sequence[str], method: Method) -> tuple[Segment, ...]:
+    """Return the segments of a study's organs, with the values 1, 2, …; one that is not common has no code."""
+    made: list[Segment] = []
+    for value, organ in enumerate(organs, start=1):
+        color = _UNKNOWN[(value - 1) % len(_UNKNOWN)]
+        plain = Segment(value=value, name=organ[:64], color=color, type=None, method=method)
+        known = coded(organ, value=value, method=method) or plain
+        taken = {segment.name for segment in made}
+        made.append(known if known.name not in taken else replace(known, name=plain.name))
+    return tuple(made)
 
 
 def _prediction(study: StudyReader, case: str, grid: Volume) -> tuple[int, Volume]:

@@ -1,4 +1,4 @@
-"""Generated abdomens: CT and MR of the same made-up person in two breathing states, with the liver's label.
+"""Generated abdomens: CT and MR of the same made-up person in two breathing states, with labels.
 
 The cohort that demos and tests run on; no patient's image went into it. Organs share the liver's intensity, so that
 no window on the grey values finds it: position, shape and texture have to be learnt.
@@ -6,6 +6,7 @@ no window on the grey values finds it: position, shape and texture have to be le
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +17,10 @@ from VQBEGALLib.events import Reporter
 from VQBEGALLib.storage import storing, write_json
 from VQBEGALLib.volumes import phantom_contrast as contrast
 from VQBEGALLib.volumes.phantom_anatomy import Anatomy, Pose, draw_anatomy
-from VQBEGALLib.volumes.phantom_organs import paint_organs
+from VQBEGALLib.volumes.phantom_organs import ORGANS, paint_organs
 from VQBEGALLib.volumes.phantom_shapes import Array, Canvas, SmoothField
 from VQBEGALLib.volumes.phantom_trunk import paint_trunk
+from VQBEGALLib.volumes.reading import binary_labelmap, organ_labelmap
 from VQBEGALLib.volumes.volume import Volume
 from VQBEGALLib.volumes.writing import write_volume
 
@@ -28,16 +30,16 @@ CT_PARTS, MR_PARTS = 2, 3
 
 @dataclass(frozen=True, eq=False)
 class PhantomSubject:
-    """One person's images and liver labels, each label on its image's grid."""
+    """One person's images and labels, each labelmap on its image's grid."""
 
     ct: Volume
     """HU, int16."""
     mr: Volume
     """Arbitrary signal, int16; T2-weighted with fat suppression."""
     ct_labels: Volume
-    """uint8, liver 1."""
+    """uint8, the organs asked for from 1 on: liver 1."""
     mr_labels: Volume
-    """uint8, liver 1."""
+    """The same."""
 
 
 def make_subject(
@@ -47,6 +49,7 @@ def make_subject(
     ct_slices: int = 38,
     mr_size: int = 128,
     mr_slices: int = 24,
+    organs: Sequence[str] = ("liver",),
 ) -> PhantomSubject:
     """Make one person; the same seed gives the same voxels.
 
@@ -56,37 +59,45 @@ def make_subject(
         ct_slices: slices of the CT; the range covered is about 230 mm (6 mm a slice by default).
         mr_size: rows and columns of the MR, whose field of view is larger.
         mr_slices: slices of the MR, from about the same range (9 mm a slice by default).
+        organs: what the labels show, each once; the first has the value 1. See :data:`ORGANS`.
 
     Raises:
-        InputError: fewer than 16 pixels or 4 slices.
+        InputError: fewer than 16 pixels or 4 slices, or an organ that is not painted.
     """
+    if (lost := [organ for organ in organs if organ not in ORGANS]) or len(set(organs)) < len(organs):
+        what = f"has no {lost[0]}" if lost else "labels an organ once"
+        raise InputError(f"The phantom {what}.", f"Name some of {', '.join(ORGANS)}, each once.")
     if min(ct_size, mr_size) < 16 or min(ct_slices, mr_slices) < 4:
         raise InputError("The phantom would be too small.", "Choose at least 16 pixels a side and 4 slices.")
     generator = np.random.default_rng(seed)
     streams = [np.random.default_rng(generator.integers(2**32, size=4)) for _ in range(3)]
     anatomy = draw_anatomy(streams[0])
-    ct, ct_labels = _scan_ct(anatomy, streams[1], ct_size, ct_slices)
-    mr, mr_labels = _scan_mr(anatomy, streams[2], mr_size, mr_slices)
+    ct, ct_labels = _scan_ct(anatomy, streams[1], ct_size, ct_slices, organs)
+    mr, mr_labels = _scan_mr(anatomy, streams[2], mr_size, mr_slices, organs)
     return PhantomSubject(ct=ct, mr=mr, ct_labels=ct_labels, mr_labels=mr_labels)
 
 
-def _scan_ct(anatomy: Anatomy, generator: np.random.Generator, size: int, slices: int) -> tuple[Volume, Volume]:
+def _scan_ct(
+    anatomy: Anatomy, generator: np.random.Generator, size: int, slices: int, organs: Sequence[str]
+) -> tuple[Volume, Volume]:
     field_of_view = 2 * anatomy.half_width * float(generator.uniform(1.08, 1.18))
     grid = _Grid(generator, anatomy, field_of_view, size, slices, CT_PARTS, breath=0.0)
     values = contrast.ct_values(generator)
-    image, liver = _render(anatomy, generator, grid, values, contrast.CT_TEXTURE, breath=0.0)
-    return grid.volumes(contrast.ct_image(generator, image), liver)
+    image, shares = _render(anatomy, generator, grid, values, contrast.CT_TEXTURE, organs, breath=0.0)
+    return grid.volumes(contrast.ct_image(generator, image), shares)
 
 
-def _scan_mr(anatomy: Anatomy, generator: np.random.Generator, size: int, slices: int) -> tuple[Volume, Volume]:
+def _scan_mr(
+    anatomy: Anatomy, generator: np.random.Generator, size: int, slices: int, organs: Sequence[str]
+) -> tuple[Volume, Volume]:
     field_of_view = 2 * anatomy.half_width * float(generator.uniform(1.14, 1.3))
     breath = float(generator.uniform(5, 25)) * float(generator.choice([-1.0, 1.0], p=[0.7, 0.3]))
     grid = _Grid(generator, anatomy, field_of_view, size, slices, MR_PARTS, breath=breath)
     values = contrast.mr_values(generator)
-    image, liver = _render(anatomy, generator, grid, values, contrast.MR_TEXTURE, breath=breath)
+    image, shares = _render(anatomy, generator, grid, values, contrast.MR_TEXTURE, organs, breath=breath)
     x, y, z = grid.axes
     middles = z.reshape(slices, MR_PARTS).mean(axis=1)
-    return grid.volumes(contrast.mr_image(generator, image, (x, y, middles)), liver)
+    return grid.volumes(contrast.mr_image(generator, image, (x, y, middles)), shares)
 
 
 class _Grid:
@@ -132,10 +143,13 @@ class _Grid:
         slices: Array = layered.mean(axis=1, dtype=np.float32)
         return slices
 
-    def volumes(self, image: Array, liver: Array) -> tuple[Volume, Volume]:
-        """Return image and label as volumes."""
+    def volumes(self, image: Array, shares: Sequence[Array]) -> tuple[Volume, Volume]:
+        """Return image and labels as volumes."""
         voxels = np.round(image).astype(np.int16)
-        return Volume(voxels, self.affine), Volume((liver > 0.5).astype(np.uint8), self.affine)
+        labels = np.zeros(voxels.shape, np.uint8)
+        for value, share in enumerate(shares, start=1):
+            labels[share > 0.5] = value
+        return Volume(voxels, self.affine), Volume(labels, self.affine)
 
 
 def _render(
@@ -144,18 +158,19 @@ def _render(
     grid: _Grid,
     values: dict[str, float],
     textures: dict[str, float],
+    organs: Sequence[str],
     *,
     breath: float,
-) -> tuple[Array, Array]:
-    """Return noiseless image and the liver's share of each voxel, both (K, J, I)."""
+) -> tuple[Array, list[Array]]:
+    """Return the noiseless image and each organ's share of each voxel, all (K, J, I)."""
     x, y, z = grid.axes
     texture = contrast.tissue_texture(generator, (len(z), len(y), len(x)), grid.layer_spacing)
-    canvas = Canvas(grid.axes, values, textures, texture)
+    canvas = Canvas(grid.axes, values, textures, texture, organs)
     motion = SmoothField(generator, 75, 2.5 if breath else 0.0)
     pose = Pose(anatomy, canvas, breath, motion)
     paint_trunk(pose, canvas)
     paint_organs(pose, canvas)
-    return grid.averaged(canvas.image), grid.averaged(canvas.liver)
+    return grid.averaged(canvas.image), [grid.averaged(share) for share in canvas.shares.values()]
 
 
 def split_subjects(names: list[str]) -> dict[str, list[str]]:
@@ -174,13 +189,14 @@ def split_subjects(names: list[str]) -> dict[str, list[str]]:
     }
 
 
-def write_cohort(folder: Path, *, subjects: int, seed: int, reporter: Reporter) -> None:
+def write_cohort(folder: Path, *, subjects: int, seed: int, reporter: Reporter, organs: Sequence[str] = ()) -> None:
     """Write subjects as ``ct/phantom_NN.nii.gz``, ``mr/…``, ``ct_liver/…``, ``mr_liver/…``, and ``split.json``.
 
-    A subject depends on the seed and its number only: a larger cohort begins with the smaller one.
+    A subject depends on the seed and its number only: a larger cohort begins with the smaller one. With ``organs``
+    there are ``ct_organs/…`` and ``mr_organs/…`` too, where these have the values 1, 2, … in their order.
 
     Raises:
-        InputError: no subject is asked for.
+        InputError: no subject is asked for, or an organ that is not painted.
         StorageError: the folder cannot be written.
         CancelledError: a person asked to stop; finished subjects stay.
     """
@@ -189,8 +205,14 @@ def write_cohort(folder: Path, *, subjects: int, seed: int, reporter: Reporter) 
     names = [f"phantom_{number:02d}" for number in range(subjects)]
     with reporter.stage("phantom", subjects, unit="subject") as stage:
         for number, name in enumerate(names):
-            subject = make_subject(np.random.default_rng([seed, number]))
-            parts = {"ct": subject.ct, "mr": subject.mr, "ct_liver": subject.ct_labels, "mr_liver": subject.mr_labels}
+            asked = tuple(organs) if "liver" in organs else (*organs, "liver")
+            subject = make_subject(np.random.default_rng([seed, number]), organs=asked)
+            parts = {"ct": subject.ct, "mr": subject.mr}
+            for which, labels in (("ct", subject.ct_labels), ("mr", subject.mr_labels)):
+                parts[f"{which}_liver"] = binary_labelmap(labels, value=asked.index("liver") + 1)
+                if organs:
+                    values = range(1, len(organs) + 1)
+                    parts[f"{which}_organs"] = organ_labelmap(labels, len(organs), values=values)
             for part, volume in parts.items():
                 with storing(folder / part):
                     (folder / part).mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,9 @@ import numpy as np
 from VQBEGALLib.volumes.phantom_anatomy import Pose
 from VQBEGALLib.volumes.phantom_shapes import Array, Canvas, Point, ellipsoid, smooth_maximum, tube
 
+ORGANS = ("liver", "spleen", "pancreas", "right kidney", "left kidney", "stomach", "gallbladder")
+"""Those that are painted as parts of an organ, so that a label of it can be made."""
+
 
 def paint_organs(pose: Pose, canvas: Canvas) -> None:
     """Paint the organs of the abdomen, the deeper ones first."""
@@ -50,7 +53,7 @@ def _spleen(pose: Pose, canvas: Canvas) -> None:
     spleen = ellipsoid(position, centre, (36, 46, 54), lean=(-0.1, 0.15, -0.3))
     hollow = ellipsoid(position, (centre[0] - 42, centre[1] - 24, centre[2] - 5), (40, 40, 60))
     spleen = smooth_maximum(smooth_maximum(spleen, 3 - hollow, 8), _under_diaphragm(pose, box), 8)
-    canvas.paint("spleen", spleen + 0.6 * pose.surface[box], box)
+    canvas.paint("spleen", spleen + 0.6 * pose.surface[box], box, part_of="spleen")
 
 
 def _pancreas(pose: Pose, canvas: Canvas) -> None:
@@ -61,7 +64,7 @@ def _pancreas(pose: Pose, canvas: Canvas) -> None:
     ]
     box, position = pose.near((-50, -50, -135), (90, 30, -40))
     pancreas = tube(position, points, (15, 13, 10, 11, 8)) + 0.8 * pose.surface[box]
-    canvas.paint("pancreas", pancreas + 1.2 * np.abs(canvas.texture[box]), box)
+    canvas.paint("pancreas", pancreas + 1.2 * np.abs(canvas.texture[box]), box, part_of="pancreas")
 
 
 def _kidneys(pose: Pose, canvas: Canvas) -> None:
@@ -73,10 +76,10 @@ def _kidneys(pose: Pose, canvas: Canvas) -> None:
         )
         kidney = ellipsoid(position, centre, (27, 24, 52), lean=(side * -0.2, -0.12, side * -0.35))
         hilum = ellipsoid(position, (centre[0] - side * 20, centre[1] - 6, centre[2]), (17, 8, 22))
-        canvas.paint("kidney_cortex", kidney, box)
+        canvas.paint("kidney_cortex", kidney, box, part_of="left kidney" if side > 0 else "right kidney")
         angle = np.arctan2(position[1] - centre[1], position[0] - centre[0])
         pyramids = 2.5 * np.cos(6 * angle) * np.cos((position[2] - centre[2]) * 0.35)
-        canvas.paint("kidney_medulla", kidney + 7 + pyramids, box)
+        canvas.paint("kidney_medulla", kidney + 7 + pyramids, box, part_of=None)
         canvas.paint("fat", hilum, box)
         canvas.paint("fluid", hilum + 5, box)
 
@@ -96,10 +99,10 @@ def _stomach(pose: Pose, canvas: Canvas) -> None:
     points = [(x + shift[0], y + shift[1], z + shift[2]) for (x, y, z), _ in parts]
     stomach = tube(position, (*points, (-26, -30, -100)), [*(radius * size for _, radius in parts), 11])
     stomach = smooth_maximum(stomach + 0.5 * pose.surface[box], _under_diaphragm(pose, box), 10)
-    canvas.paint("bowel", stomach, box)
-    canvas.paint("stomach_food", stomach + 4, box)
+    canvas.paint("bowel", stomach, box, part_of="stomach")
+    canvas.paint("stomach_food", stomach + 4, box, part_of=None)
     level = pose.fixed[1][0, box[1], 0][None, :, None] - pose.anatomy.air
-    canvas.paint("gas", np.maximum(stomach + 4, level), box)
+    canvas.paint("gas", np.maximum(stomach + 4, level), box, part_of=None)
 
 
 def _liver(pose: Pose, canvas: Canvas) -> None:
@@ -125,7 +128,7 @@ def _liver(pose: Pose, canvas: Canvas) -> None:
     liver = smooth_maximum(liver + pose.surface[box], _under_diaphragm(pose, box), 4)
     kidney = ellipsoid((x, y, z), _kidney_centre(pose, -1), (32, 29, 57), lean=(0.2, -0.12, 0.35))
     liver = smooth_maximum(liver, -kidney, 6)
-    canvas.paint("liver", liver, box, part_of_liver=True)
+    canvas.paint("liver", liver, box, part_of="liver")
     shift = anatomy.shifts["fissure"]
     fissure = ellipsoid(
         (x, y, z), (-6 + shift[0] * 2, -62, -70 + shift[2]), (2.4, 20 + shift[1], 24), lean=(0.2, 0, 0.15)
@@ -134,10 +137,10 @@ def _liver(pose: Pose, canvas: Canvas) -> None:
     canvas.paint("fat", fissure, box)
     for centre, radius, kind in anatomy.lesions:
         lesion = ellipsoid((x, y, z), centre, (radius, radius * 0.9, radius)) + 0.3 * pose.surface[box]
-        canvas.paint(kind, np.maximum(lesion, liver + 3), box, part_of_liver=None)
+        canvas.paint(kind, np.maximum(lesion, liver + 3), box, part_of=None)
     for points, radii in _LIVER_VESSELS:
         vessel = tube((x, y, z), points, radii) + 0.12 * pose.surface[box]
-        canvas.paint("portal", np.maximum(vessel, liver + 3), box, part_of_liver=None)
+        canvas.paint("portal", np.maximum(vessel, liver + 3), box, part_of=None)
 
 
 def _gallbladder(pose: Pose, canvas: Canvas) -> None:
@@ -145,8 +148,8 @@ def _gallbladder(pose: Pose, canvas: Canvas) -> None:
     centre = (-50 + shift[0], -42 + shift[1], -92 + shift[2] / 2)
     box, position = pose.near((centre[0] - 20, centre[1] - 25, centre[2] - 30), (centre[0] + 20, centre[1] + 25, -55))
     gallbladder = ellipsoid(position, centre, (13, 17, 27), lean=(0.2, 0.3, 0))
-    canvas.paint("bowel", gallbladder, box)
-    canvas.paint("bile", gallbladder + 1.5, box)
+    canvas.paint("bowel", gallbladder, box, part_of="gallbladder")
+    canvas.paint("bile", gallbladder + 1.5, box, part_of=None)
 
 
 def _vessels(pose: Pose, canvas: Canvas) -> None:

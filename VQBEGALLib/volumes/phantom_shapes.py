@@ -105,6 +105,7 @@ class Canvas:
         values: the value of each tissue.
         textures: amplitude of the texture of each tissue that has one.
         texture: (K, J, I), noise of unit variance that the textures are made of.
+        organs: structures whose share of each voxel is kept.
     """
 
     def __init__(
@@ -113,6 +114,7 @@ class Canvas:
         values: Mapping[str, float],
         textures: Mapping[str, float],
         texture: Array,
+        organs: Sequence[str] = ("liver",),
     ) -> None:
         self.axes = axes
         self._values = values
@@ -121,7 +123,7 @@ class Canvas:
         self._edge = float(axes[0][1] - axes[0][0])
         shape = (len(axes[2]), len(axes[1]), len(axes[0]))
         self.image: Array = np.full(shape, values["air"], dtype=np.float32)
-        self.liver: Array = np.zeros(shape, dtype=np.float32)
+        self.shares: dict[str, Array] = {organ: np.zeros(shape, dtype=np.float32) for organ in organs}
         self.whole: Box = (slice(None), slice(None), slice(None))
 
     def box(self, low: Point, high: Point, *, margin: float = 22.0) -> Box:
@@ -132,16 +134,14 @@ class Canvas:
         )
         return third, second, first
 
-    def paint(
-        self, tissue: str, distance: Array, box: Box | None = None, *, part_of_liver: bool | None = False
-    ) -> None:
+    def paint(self, tissue: str, distance: Array, box: Box | None = None, *, part_of: str | None = "") -> None:
         """Paint where ``distance`` is negative; voxels on the surface get their share of it.
 
         Args:
             tissue: whose value and texture to use.
             distance: mm, on ``box``.
             box: part of the grid; absent: all of it.
-            part_of_liver: whether these voxels belong to the liver's label; None leaves that as it is.
+            part_of: the organ whose label these voxels belong to, empty for none; None leaves that as it is.
         """
         box = box or self.whole
         share = np.clip(0.5 - distance / self._edge, 0, 1)
@@ -150,6 +150,6 @@ class Canvas:
             value = value + self._textures[tissue] * self.texture[box]
         image = self.image[box]
         image += share * (value - image)
-        if part_of_liver is not None:
-            liver = self.liver[box]
-            liver += share * (float(part_of_liver) - liver)
+        for organ, whole in self.shares.items() if part_of is not None else ():
+            own = whole[box]
+            own += share * (float(organ == part_of) - own)

@@ -127,8 +127,8 @@ def test_breathing_moves_and_deforms_the_liver_but_not_the_skeleton() -> None:
         paint_trunk(pose, canvas)
         skeletons.append(canvas.image[:, y > 60])
         paint_organs(pose, canvas)
-        livers.append(canvas.liver)
-        assert canvas.image.dtype == canvas.liver.dtype == np.float32
+        livers.append(canvas.shares["liver"])
+        assert canvas.image.dtype == livers[-1].dtype == np.float32
     bones = [skeleton > 180 for skeleton in skeletons]
     assert bones[0].sum() > 500
     assert (bones[0] & bones[1]).sum() > 0.98 * (bones[0] | bones[1]).sum()
