@@ -18,17 +18,20 @@ from VQBEGALLib.study import Study
 from VQBEGALLib.study.records import Round
 from VQBEGALLib.study.roundstore import round_folder
 
+COSTS = ("parameters", "parameters_trained", "train_memory_mib")
+"""Columns that rounds of earlier versions have nothing in."""
 PATIENTS = (
-    *("cohort", "arm", "seed", "budget", "slices", "split", "auxiliary", "condition", "level", "patient"),
+    *("cohort", "arm", "seed", "budget", "slices", "split", "auxiliary", "condition", "level", "patient", "organ"),
     *("dice", "hd95", "assd", "volume_difference", "failed"),
 )
 ROUNDS = (
     *("cohort", "arm", "strategy", "seed", "budget", "slices", "pool", "round"),
     *("select_seconds", "train_seconds", "evaluate_seconds"),
+    *COSTS,
     *("codes_primary", "codes_auxiliary", "codes_shared", "discriminator_right", "score_spread", "foreground_picked"),
 )
 PICKS = (*("cohort", "arm", "seed", "budget", "round", "case", "slice", "position", "score", "role", "foreground"),)
-MEASURED = {"select_seconds", "score"}
+MEASURED = {"select_seconds", "score", *COSTS}
 """Columns in which a whole table may have nothing."""
 TABLES = {"patients": PATIENTS, "rounds": ROUNDS, "picks": PICKS}
 
@@ -87,7 +90,12 @@ def _round(rows: dict[str, list[dict[str, Any]]], run: Run, round_: Round, found
     for evaluation in found["evaluations"]:
         where = {name: evaluation[name] for name in ("split", "auxiliary", "condition", "level")}
         for patient, values in evaluation["cases"].items():
-            rows["patients"].append({**key, "slices": slices, **where, "patient": patient, **_scores(values)})
+            whom = {**key, "slices": slices, **where, "patient": patient}
+            each = {
+                "": values,
+                **values.get("organs", {}),
+            }  # the mean over the organs, and each where there are several
+            rows["patients"] += [{**whom, "organ": organ, **_scores(scores)} for organ, scores in each.items()]
     picks = found["picks"]
     rows["picks"] += [{**key, "round": round_.index, **pick} for pick in picks]
     rows["rounds"].append({**key, "strategy": run.arm.strategy, "round": round_.index, **_costs(round_, found)})
@@ -107,6 +115,7 @@ def _costs(round_: Round, found: dict[str, Any]) -> dict[str, Any]:
         "select_seconds": found["select_seconds"],
         "train_seconds": found.get("train_seconds", figures.get("train_seconds")),
         "evaluate_seconds": found["evaluate_seconds"],
+        **{name: found.get(name) for name in COSTS},
         **_diagnosis(figures.get("diagnosis") or {}),
         "foreground_picked": sum(holding) / len(holding) if holding else None,
     }

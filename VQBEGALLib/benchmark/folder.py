@@ -176,6 +176,8 @@ def _members(plan: Plan, cohort: Cohort) -> list[NewSubject]:
         path(cohort.auxiliary),
         primary_labels=path(cohort.primary_labels),
         auxiliary_labels=path(cohort.auxiliary_labels),
+        primary_values=cohort.primary_values or None,
+        auxiliary_values=cohort.auxiliary_values or None,
         split=path(cohort.split),
     )
     cases = [each for each in members if each.primary is not None]

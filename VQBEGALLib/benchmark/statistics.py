@@ -1,7 +1,8 @@
 """What a benchmark's table of patients says about each arm: means over seeds, learning curves and their areas.
 
 Every function takes the table ``patients`` of a results folder (one row per cohort, arm, seed, budget, split,
-auxiliary, condition, level and patient) or a part of it. A budget is a share of the training pool's slices in per cent.
+auxiliary, condition, level and patient; of one organ or of the mean over all) or a part of it. A budget is a share of
+the training pool's slices in per cent.
 """
 
 from __future__ import annotations
@@ -20,11 +21,14 @@ CELL = ["cohort", "arm", "budget", "split", "auxiliary", "condition", "level"]
 KEYS = ["cohort", "arm", "seed", "budget", "split", "auxiliary", "condition", "level"]
 """What one network's evaluation is about."""
 AREAS = ("area", "area_log2")
-_WORDS = ["cohort", "arm", "strategy", "split", "auxiliary", "condition", "patient", "case", "role"]
+_WORDS = ["cohort", "arm", "strategy", "split", "auxiliary", "condition", "patient", "organ", "case", "role"]
 
 
 def read_table(results: Path, name: str) -> pd.DataFrame:
     """Read a table of a results folder, ``patients``, ``rounds`` or ``picks``: Parquet, or CSV where there is none.
+
+    The rows of patients tell the organ; it is empty in those of the mean over the organs, which are all that tables of
+    earlier versions have.
 
     Raises:
         InputError: the table is missing or cannot be read.
@@ -36,20 +40,28 @@ def read_table(results: Path, name: str) -> pd.DataFrame:
             f"{results} has no table of {name}.", "Name the folder that vqbegal benchmark wrote to, or run it first."
         )
     try:
-        if path == parquet:
-            return pd.read_parquet(path)
-        words: dict[str, type] = dict.fromkeys(_WORDS, str)
-        return pd.read_csv(path, dtype=words, keep_default_na=False, na_values=["", "nan", "NaN"])
+        found = pd.read_parquet(path) if path == parquet else _read_csv(path)
     except (OSError, ValueError) as error:
         raise InputError(
             f"{path} cannot be read: {error}.", "Run vqbegal benchmark again; it writes the tables."
         ) from error
+    return found.assign(organ=found["organ"].fillna("") if "organ" in found else "") if name == "patients" else found
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    words: dict[str, type] = dict.fromkeys(_WORDS, str)
+    return pd.read_csv(path, dtype=words, keep_default_na=False, na_values=["", "nan", "NaN"])
 
 
 def view(
-    patients: pd.DataFrame, *, split: str = "test", auxiliary: str = "none", condition: str = "clean"
+    patients: pd.DataFrame,
+    *,
+    split: str = "test",
+    auxiliary: str = "none",
+    condition: str = "clean",
+    organ: str = "",
 ) -> pd.DataFrame:
-    """Return the rows of one split, what the network was given, and one condition.
+    """Return the rows of one split, what the network was given, one condition, and one organ or the mean over all.
 
     Raises:
         InputError: a column is missing, or a patient is there twice for the same network.
@@ -57,10 +69,11 @@ def view(
     needed = {*KEYS, "patient", "slices", "dice", "hd95", "failed"}
     if missing := sorted(needed - set(patients.columns)):
         raise InputError(f"The table of patients lacks {', '.join(missing)}.", "Run vqbegal benchmark again.")
-    if patients.duplicated([*KEYS, "patient"]).any():
+    patients = patients if "organ" in patients else patients.assign(organ="")
+    if patients.duplicated([*KEYS, "patient", "organ"]).any():
         raise InputError("The table of patients counts a patient twice.", "Run vqbegal benchmark again.")
     wanted = (patients["split"] == split) & (patients["auxiliary"] == auxiliary) & (patients["condition"] == condition)
-    return patients[wanted]
+    return patients[wanted & (patients["organ"] == organ)]
 
 
 def by_seed(patients: pd.DataFrame) -> pd.DataFrame:
@@ -199,17 +212,20 @@ def costs(rounds: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         cohort, arm, strategy, runs, rounds (of all runs), select_seconds, train_seconds and evaluate_seconds (means a
-        round that was timed; NaN where none was) and total_seconds (a run's sum, mean over runs; of the rounds that are
-        there). The first round, which no strategy picks, may have no select_seconds.
+        round that was timed; NaN where none was), parameters, parameters_trained and train_memory_mib (likewise; NaN in
+        tables of earlier versions) and total_seconds (a run's sum, mean over runs; of the rounds that are there). The
+        first round, which no strategy picks, may have no select_seconds.
     """
     steps = ["select_seconds", "train_seconds", "evaluate_seconds"]
-    timed = rounds.astype(dict.fromkeys(steps, float))
+    sizes = ["parameters", "parameters_trained", "train_memory_mib"]
+    timed = rounds.reindex(columns=[*rounds.columns, *(name for name in sizes if name not in rounds)])
+    timed = timed.astype(dict.fromkeys([*steps, *sizes], float))
     timed = timed.assign(total_seconds=timed[steps].sum(axis=1))
     runs = timed.groupby(["cohort", "arm", "seed"], as_index=False)["total_seconds"].sum()
     found = timed.groupby(["cohort", "arm"]).agg(
         strategy=("strategy", "first"),
         runs=("seed", "nunique"),
         rounds=("round", "size"),
-        **{step: (step, "mean") for step in steps},
+        **{name: (name, "mean") for name in [*steps, *sizes]},
     )
     return found.join(runs.groupby(["cohort", "arm"])["total_seconds"].mean()).reset_index()

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from VQBEGALLib.benchmark.conditions import evaluate_under, find_condition
+from VQBEGALLib.benchmark.cost import TrainingMemory, parameters_trained, parameters_used
 from VQBEGALLib.benchmark.environment import environment
 from VQBEGALLib.benchmark.folder import EVALUATIONS, RUNS, ResultsFolder
 from VQBEGALLib.benchmark.plan import Plan, Run
@@ -21,6 +22,9 @@ from VQBEGALLib.rounds import evaluate as evaluate_split
 from VQBEGALLib.storage import write_json
 from VQBEGALLib.study import Study
 from VQBEGALLib.study.records import Round
+
+MEMORY = "train_memory_mib"
+"""Name of what a round's training took of memory, among its figures."""
 
 PATIENCE = 60.0
 """Seconds for a worker that was taken for dead to leave its study; it looks for a cancel after every step."""
@@ -82,7 +86,9 @@ def _round(study: Study, plan: Plan, run: Run, index: int, device: torch.device,
     material = Material(study, quiet)
     if not study.rounds()[index].trained:
         Oracle(run.arm.boundary_noise).answer(study, study.rounds()[index], quiet)
-        train_round(material, device=device, reporter=quiet)
+        with TrainingMemory(device) as memory:
+            trained = train_round(material, device=device, reporter=quiet)
+        study.save_round(replace(trained, figures={**trained.figures, MEMORY: memory.mib}))
     model, _ = load_round(study, index)
     started = clock()
     clean = _clean(material, model, plan, device, quiet)
@@ -92,6 +98,9 @@ def _round(study: Study, plan: Plan, run: Run, index: int, device: torch.device,
     figures = {
         "budget": budget,
         "train_seconds": _training(study, index),
+        "parameters": parameters_used(model, study.config),
+        "parameters_trained": parameters_trained(model, study.config),
+        MEMORY: done.figures.get(MEMORY),
         "evaluations": evaluations,
         "select_seconds": done.figures.get("select_seconds"),
         "evaluate_seconds": seconds,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -56,12 +56,13 @@ class Benchmark:
     """The tables of a results folder.
 
     Args:
-        patients: the table ``patients``.
+        patients: the table ``patients``, means over the organs where there are several.
         rounds: the table ``rounds``.
         ours: the arm that is put to the test.
         reference: the arm that all are compared with.
         ceiling: the arm with all slices annotated.
         plan: what was compared; None where it is not known.
+        by_organ: the table ``patients`` of each organ by itself; empty where there is one.
     """
 
     patients: pd.DataFrame
@@ -70,6 +71,7 @@ class Benchmark:
     reference: str = comparisons.REFERENCE
     ceiling: str = comparisons.CEILING
     plan: Plan | None = None
+    by_organ: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @classmethod
     def read(cls, results: Path) -> Benchmark:
@@ -79,7 +81,9 @@ class Benchmark:
             InputError: a table is missing or damaged, or holds nothing yet.
         """
         patients, rounds = (statistics.read_table(results, name) for name in ("patients", "rounds"))
-        found = cls(patients, rounds, plan=plan_of(results))
+        plan, whole = plan_of(results), patients["organ"] == ""
+        reference = (plan and plan.reference) or comparisons.REFERENCE
+        found = cls(patients[whole], rounds, reference=reference, plan=plan, by_organ=patients[~whole])
         if not (found.patients["condition"] == "clean").any():
             raise InputError(f"No round of {results} is evaluated yet.", "Wait for the first one, and run this again.")
         return found
