@@ -128,13 +128,12 @@ def label(options: argparse.Namespace, reporter: Reporter) -> Result:
     frame = SliceFrame.of(grid)
     slices = None if options.slices is None else tables.slice_numbers(options.slices, frame.count)
     labelmap = checks.organs(options, study, grid)
+    if not study.rounds():
+        return _begin(study, options, labelmap, slices, reporter)
+    if slices is None:
+        raise InputError("No slice is named.", "Write for example --slices 12,13,20 or 4-9.")
     with study.writing(f"label {options.case}"):
-        rounds = study.rounds()
-        if not rounds:
-            return _begin(study, options, labelmap, slices, reporter)
-        if slices is None:
-            raise InputError("No slice is named.", "Write for example --slices 12,13,20 or 4-9.")
-        current = rounds[-1]
+        current = study.rounds()[-1]
         primary = options.which == "primary"
         asked = {item.slice: item.role for item in current.requests if primary and item.case == options.case}
         study.put_labels(

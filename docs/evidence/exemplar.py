@@ -136,13 +136,14 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3])
     parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
+    parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
     parser.add_argument("--work", type=Path, help="where the study lies; OUT without it")
     options = parser.parse_args()
     torch.set_num_threads(1)
     reporter = Reporter()
     material = Material(study_of(options.data, options.work or options.out), reporter)
     for seed in options.seeds:
-        for run in [Run(kind, arm, seed) for kind in KINDS for arm in options.arms]:
+        for run in [Run(kind, arm, seed) for kind in options.kinds for arm in options.arms]:
             path = run.path(options.out)
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
