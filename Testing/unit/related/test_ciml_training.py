@@ -21,11 +21,10 @@ from VQBEGALLib.training.step import step_loss
 SIZE = 16
 STEPS = 60
 RATE = 2e-2
-SETTINGS = {"size": SIZE, "base_channels": 4, "stages": 2, "quantize": False, "code_dim": 8, "modality_dropout": 0.0}
+SETTINGS = {
     "size": SIZE,
     "base_channels": 4,
     "stages": 2,
-    "codes": 16,
     "code_dim": 8,
     "quantize": False,
     "modality_dropout": 0.0,
