@@ -102,6 +102,26 @@ def test_registered_pairs_of_cmc_are_shared_as_well(tiny_cohort: Make, pair: Any
     assert any(point["cac"] > 0 for point in alone.history)
 
 
+def test_mutual_learning_is_shared_where_it_draws_nothing(tiny_cohort: Make, pair: Any) -> None:
+    still = {"deformation": 0.0, "perturbation": 0.0, "feature_drop": 0.0, "weight_synthetic": 0.0, "mutual_ramp": 0.0}
+    for unlabelled in (1, 4):  # of a single one, one process has none
+        cohort = tiny_cohort(
+            method="cmems", confidence=0.6, steps=4, batch_size=3, unlabelled_per_step=unlabelled, **still
+        )
+        found, alone = pair.train(cohort), pair.alone(cohort)
+        for point in (*found.history, *alone.history):
+            assert point["image"] > 0
+            del point["synthetic"]  # which slice is pasted is drawn in each process
+        assert_close(found, alone)
+
+
+def test_synthetic_slices_are_drawn_in_each_process_and_both_end_alike(tiny_cohort: Make, pair: Any) -> None:
+    cohort = tiny_cohort(method="cmems", supervise="both", steps=3, unlabelled_per_step=1)
+    first, again = pair.train(cohort), pair.train(cohort)
+    assert first.history == again.history
+    assert all(weight.isfinite().all() for weight in first.model.state_dict().values())
+
+
 def test_each_process_drops_other_channels_and_both_end_alike(tiny_cohort: Make, pair: Any) -> None:
     cohort = tiny_cohort(dropout=0.5, steps=2)
     first, again = pair.train(cohort), pair.train(cohort)
