@@ -1,9 +1,9 @@
-"""CMEMS from one exemplar against the same U-Net on that exemplar: ``exemplar.py DATA OUT``.
+"""CMEMS from one exemplar against the same U-Net on that exemplar: ``exemplar.py DATA WORK OUT``.
 
 DATA is a folder with ``cohort/ct``, ``cohort/ct_liver`` and ``split.json``. Four training patients serve in turn, once
-with all their slices and once with the slice that shows most of the organ. Every training ends in a file of its own
-under OUT/runs, so that a run that was cut short goes on; a table of them is OUT/results.md, their scores
-OUT/results.json.
+with all their slices and once with the slice that shows most of the organ. WORK gets the prepared slices and a file
+of every training under WORK/runs, so that a run that was cut short goes on; OUT gets their table, results.md, and their
+scores, results.json.
 """
 
 from __future__ import annotations
@@ -55,18 +55,18 @@ class Run:
     arm: str
     seed: int
 
-    def path(self, out: Path) -> Path:
+    def path(self, work: Path) -> Path:
         """Return where its result lies."""
         place = list(ARMS).index(self.arm)
-        return out / "runs" / f"{self.kind}_{place}_{self.seed}.json"
+        return work / "runs" / f"{self.kind}_{place}_{self.seed}.json"
 
 
-def study_of(data: Path, out: Path) -> Study:
+def study_of(data: Path, work: Path) -> Study:
     """Return the study of the CT cohort, made at the first call."""
-    folder = out / "study"
+    folder = work / "study"
     if not (folder / "study.json").exists():
-        out.mkdir(parents=True, exist_ok=True)
-        split = out / "split.json"
+        work.mkdir(parents=True, exist_ok=True)
+        split = work / "split.json"
         split.write_text(json.dumps(json.loads((data / "split.json").read_text(encoding="utf-8"))["ct"]), "utf-8")
         members = gather(data / "cohort" / "ct", primary_labels=data / "cohort" / "ct_liver", split=split)
         Study.create(folder, preset("small", SETTINGS), members)
@@ -119,7 +119,7 @@ def rows(results: list[dict[str, Any]]) -> Iterator[str]:
             mine = [each for each in results if (each["kind"], each["arm"]) == (kind, arm)]
             if mine:
                 dice = np.array([each["summary"]["dice"]["mean"] for each in mine])
-                distance = np.array([each["summary"]["hd95"]["mean"] for each in mine])
+                distance = np.array([each["summary"]["hd95_mm"]["mean"] for each in mine])
                 seconds = np.mean([each["seconds"] for each in mine])
                 spread = f" ± {dice.std(ddof=1):.3f}" if len(dice) > 1 else ""
                 each_one = ", ".join(f"{value:.3f}" for value in dice)
@@ -133,22 +133,23 @@ def main() -> None:
     """Train what is missing, then write table and scores."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
+    parser.add_argument("work", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3])
     parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
-    parser.add_argument("--work", type=Path, help="where the study lies; OUT without it")
     options = parser.parse_args()
     torch.set_num_threads(1)
     reporter = Reporter()
-    material = Material(study_of(options.data, options.work or options.out), reporter)
+    material = Material(study_of(options.data, options.work), reporter)
     for seed in options.seeds:
         for run in [Run(kind, arm, seed) for kind in options.kinds for arm in options.arms]:
-            path = run.path(options.out)
+            path = run.path(options.work)
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_json(path, score(material, run, reporter))
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((options.out / "runs").glob("*.json"))]
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((options.work / "runs").glob("*.json"))]
+    options.out.mkdir(parents=True, exist_ok=True)
     write_json(options.out / "results.json", found)
     write_bytes(options.out / "results.md", ("\n".join(rows(found)) + "\n").encode())
 
