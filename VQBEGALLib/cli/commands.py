@@ -39,8 +39,12 @@ def study_create(options: argparse.Namespace, reporter: Reporter) -> Result:
     changes = {"seed": str(options.seed), **parse_assignments(options.assignments)}
     if options.method is not None and changes.setdefault("method", options.method) != options.method:
         raise InputError("--method and --set name different methods.", "Name it once.")
-    subjects = checks.subjects(options)
-    study = Study.create(options.study, preset(options.preset, changes), subjects, reporter=reporter)
+    subjects, config = checks.subjects(options), preset(options.preset, changes)
+    if options.encoder_weights is not None:
+        from VQBEGALLib.rounds import with_weights
+
+        with_weights(config, options.encoder_weights, reporter)  # what does not fit is told before anything is copied
+    study = Study.create(options.study, config, subjects, reporter=reporter, encoder_weights=options.encoder_weights)
     remember_sources(study, subjects)
     return tables.status(study)
 

@@ -178,6 +178,13 @@ def _study(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         help=f"change a setting (docs/settings.md), repeatable; method={'|'.join(METHODS)} sets several at once",
     )
     create.add_argument("--seed", type=SEED, default=0, metavar="N", help="fixes every draw of the study; default 0")
+    create.add_argument(
+        "--encoder-weights",
+        type=Path,
+        metavar="FILE",
+        help="safetensors file that the encoders begin with in each round: model.safetensors of another study's round, "
+        "or SAM, SAM-Med2D or SAM-Med3D for --method cmc --set encoder=vit; copied into the study",
+    )
     add = _add(parts, "add", "study_add", "Add cases to a study; those that it has stay as they are.")
     add.add_argument("study", type=Path, metavar="STUDY")
     _cohort(add, required=True)

@@ -9,6 +9,7 @@ from VQBEGALLib.rounds.exemplar import begin_with
 from VQBEGALLib.rounds.material import Material
 from VQBEGALLib.rounds.run import evaluate_round, run, validate
 from VQBEGALLib.rounds.segmentation import segment_cases
+from VQBEGALLib.rounds.starting import with_weights
 from VQBEGALLib.rounds.steps import check_networks, load_round, newest_trained, select, train_round
 
 __all__ = [
@@ -29,4 +30,5 @@ __all__ = [
     "select",
     "train_round",
     "validate",
+    "with_weights",
 ]

@@ -21,6 +21,7 @@ from VQBEGALLib.network.storage import load_model, save_model
 from VQBEGALLib.rounds.diagnosis import diagnose
 from VQBEGALLib.rounds.exemplar import begin, goes_on, is_begun, training_config
 from VQBEGALLib.rounds.material import NAME_OF, Material
+from VQBEGALLib.rounds.starting import initial_network
 from VQBEGALLib.selection import Context, Pick, Selection, strategy
 from VQBEGALLib.selection.interface import Scores
 from VQBEGALLib.slices import SlicePair
@@ -109,6 +110,10 @@ def train_round(material: Material, *, device: torch.device, reporter: Reporter)
     folder = study.round_folder(round_.index)
     examples = material.examples()
     unlabelled = material.unlabelled(examples)
+    if goes_on(study, round_, reporter):
+        initial: VQBEGAL | None = load_round(study, round_.index - 1)[0]
+    else:
+        initial = initial_network(study, config, reporter)
     trained = train(
         examples,
         unlabelled,
@@ -118,7 +123,7 @@ def train_round(material: Material, *, device: torch.device, reporter: Reporter)
         device=device,
         reporter=reporter,
         checkpoint=folder / CHECKPOINT,
-        initial=load_round(study, round_.index - 1)[0] if goes_on(study, round_, reporter) else None,
+        initial=initial,
     )
     study.drop_predictions(round_.index)
     save_model(folder / MODEL, trained.model, config)

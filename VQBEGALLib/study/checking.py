@@ -12,6 +12,7 @@ import numpy as np
 
 from VQBEGALLib.errors import VQBEGALError
 from VQBEGALLib.storage import TEMPORARY, inside, sha256
+from VQBEGALLib.study.encoderstore import weights
 from VQBEGALLib.study.imagestore import CASES, grid_of, read_image, same_grid
 from VQBEGALLib.study.labelstore import LABELS, index_path, read_index, read_labels
 from VQBEGALLib.study.records import WHICH, ImageRecord, Subject, Which
@@ -50,6 +51,7 @@ def check_study(folder: Path) -> list[Finding]:
         for which in WHICH:
             findings += _errors(_of_labels(folder, subject, which, organs))
     findings += _errors(_of_rounds(folder, subjects))
+    findings += _errors(_of_encoder(folder))
     return findings + [
         Finding("harmless", f"{path} is left over and may be deleted.") for path in _strays(folder, subjects)
     ]
@@ -100,6 +102,11 @@ def _of_labels(folder: Path, subject: Subject, which: Which, organs: int) -> Ite
 
 def _of_rounds(folder: Path, subjects: Mapping[str, Subject]) -> Iterator[str]:
     read_rounds(folder, subjects)
+    yield from ()
+
+
+def _of_encoder(folder: Path) -> Iterator[str]:
+    weights(folder)
     yield from ()
 
 

@@ -24,7 +24,7 @@ from VQBEGALLib.config import Config
 from VQBEGALLib.errors import InputError, StudyError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.storage import append_line, make_folder
-from VQBEGALLib.study import imagestore, labelstore, predictionstore, roundstore
+from VQBEGALLib.study import encoderstore, imagestore, labelstore, predictionstore, roundstore
 from VQBEGALLib.study.labelstore import Labels
 from VQBEGALLib.study.locking import StudyLock
 from VQBEGALLib.study.membership import NewSubject, check_names, check_patients, check_trainable, checked
@@ -45,7 +45,13 @@ class Study(StudyReader):
 
     @classmethod
     def create(
-        cls, folder: Path, config: Config, subjects: Sequence[NewSubject], *, reporter: Reporter | None = None
+        cls,
+        folder: Path,
+        config: Config,
+        subjects: Sequence[NewSubject],
+        *,
+        reporter: Reporter | None = None,
+        encoder_weights: Path | None = None,
     ) -> Study:
         """Copy the subjects' files into a new study; a creation that is cut short leaves no study.
 
@@ -54,6 +60,7 @@ class Study(StudyReader):
             config: all settings.
             subjects: at least one with a primary volume for training; or none, to add them later.
             reporter: told of each volume.
+            encoder_weights: file that the networks' encoders begin with, copied into the study.
 
         Raises:
             InputError: a file or the cohort cannot be used.
@@ -68,6 +75,8 @@ class Study(StudyReader):
         with built_aside(folder) as building:
             imported = imagestore.import_subjects(members, building, reporter or Reporter(), organs=len(config.organs))
             write_state(building, config, imported)
+            if encoder_weights is not None:
+                encoderstore.put_weights(building, encoder_weights)
             append_line(building / LOG, _stamped({"event": "created", "subjects": len(members)}))
         return cls(folder)
 

@@ -1,0 +1,103 @@
+"""The image encoders of SAM, SAM-Med2D and SAM-Med3D as tensors, brought to single-channel slices.
+
+SAM-Med3D works on volumes turned to the axes x, y, z (left–right, back–front, feet–head), which its code calls D, H, W.
+A slice across the body has rows along y and columns along x: kernels and positions lose z, and x and y change places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from VQBEGALLib.errors import InputError
+from VQBEGALLib.related.cmc.vit import PATCH
+
+Tensors = Mapping[str, Tensor]
+PREFIX = "image_encoder."
+KERNEL, POSITIONS = "patch_embed.proj.weight", "pos_embed"
+MAY_LACK = ("pos_embed", "rel_pos_h", "rel_pos_w")
+"""Weights that a file may lack: some encoders were trained without."""
+
+
+def image_encoder(tensors: Tensors) -> dict[str, Tensor]:
+    """Return the tensors of the image encoder by their names inside it; nothing where there is none."""
+    named = {name.partition(PREFIX)[2]: tensor for name, tensor in tensors.items() if PREFIX in name}
+    found = named or dict(tensors)
+    return found if KERNEL in found else {}
+
+
+def outside(tensors: Tensors) -> list[str]:
+    """Return the names of what a file holds beside its image encoder."""
+    others = [name for name in tensors if PREFIX not in name]
+    return others if len(others) < len(tensors) else []
+
+
+def shape_of(encoder: Tensors) -> dict[str, int]:
+    """Return the settings that an image encoder's sizes stand for; heads only where it has relative positions.
+
+    Raises:
+        InputError: it lacks its blocks or its neck.
+    """
+    width = len(encoder[KERNEL])
+    blocks = {int(name.split(".")[1]) for name in encoder if name.startswith("blocks.")}
+    if not blocks or "neck.0.weight" not in encoder:
+        raise InputError("The image encoder in the file of encoder weights is not whole.", "Choose another file.")
+    sizes = {"vit_width": width, "vit_depth": max(blocks) + 1}
+    positions = encoder.get("blocks.0.attn.rel_pos_h")
+    if positions is not None:
+        sizes["vit_heads"] = width // positions.shape[1]
+    return {**sizes, "vit_neck": len(encoder["neck.0.weight"])}
+
+
+def adapted(name: str, encoder: Tensors, shape: torch.Size) -> tuple[Tensor, str, str] | None:
+    """Return a weight of the two-dimensional encoder from those of a file.
+
+    Args:
+        name: of the weight.
+        encoder: image encoder of the file.
+        shape: that the weight should have.
+
+    Returns:
+        The weight, the name that it has in the file, and what was changed (nothing: empty); None where the file may
+        lack it and does.
+
+    Raises:
+        InputError: it is missing, or cannot be brought to the shape.
+    """
+    solid = encoder[KERNEL].ndim == 5
+    source = name.replace("rel_pos_w", "rel_pos_d") if solid else name  # columns lie along x, the first axis
+    if source not in encoder:
+        if name.endswith(MAY_LACK):
+            return None
+        raise InputError(f"The image encoder in the file of encoder weights lacks {source}.", "Choose another file.")
+    tensor, changes = encoder[source].to(torch.float32), []
+    if tensor.ndim == 5:
+        if name == POSITIONS:
+            tensor = tensor.mean(dim=3).transpose(1, 2)  # (1, x, y, z, C) → (1, y, x, C)
+            changes.append("averaged over planes")
+        else:
+            tensor = tensor.sum(dim=4).transpose(2, 3)  # (O, I, x, y, z) → (O, I, y, x)
+            changes.append("summed over planes")
+    if name == KERNEL and tensor.shape[1] > 1:
+        tensor = tensor.sum(dim=1, keepdim=True)
+        changes.append("summed over channels")
+    if tensor.shape != shape and name.endswith(MAY_LACK):
+        tensor = _resized(tensor, shape)
+        changes.append("resized")
+    if tensor.shape != shape:
+        raise InputError(
+            f"{source} in the file of encoder weights has the shape {tuple(tensor.shape)}, not {tuple(shape)}.",
+            f"Only image encoders with patches of {PATCH} pixels and the layers of SAM can be taken.",
+        )
+    return tensor.contiguous(), source, " and ".join(changes)
+
+
+def _resized(positions: Tensor, shape: torch.Size) -> Tensor:
+    """Interpolate positions to another grid: (1, g, g, C), or relative ones, (2 g − 1, C), as SAM does."""
+    if positions.ndim == 4:
+        rows = positions.permute(0, 3, 1, 2)
+        return functional.interpolate(rows, size=shape[1:3], mode="bicubic", align_corners=False).permute(0, 2, 3, 1)
+    return functional.interpolate(positions.t()[None], size=shape[0], mode="linear")[0].t()
