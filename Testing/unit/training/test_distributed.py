@@ -84,6 +84,7 @@ def assert_close(found: Trained, expected: Trained) -> None:
         ({"method": "paper-literal"}, with_roles),
         ({"batch_size": 5, "unlabelled_per_step": 4, "routing": "soft"}, with_roles),
         ({"batch_size": 2, "unlabelled_per_step": 0}, without_partner),
+        ({"method": "ciml", "supervise": "both", "batch_size": 3, "modality_dropout": 0.3}, one_on_both),
         ({"revive_after": 0.9}, None),
     ],
     ids=str,
