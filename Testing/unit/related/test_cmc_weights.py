@@ -1,0 +1,244 @@
+"""Encoder weights from files built like SAM's, SAM-Med3D's and this program's own."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch.nn import functional
+
+from VQBEGALLib.config import Config
+from VQBEGALLib.errors import InputError
+from VQBEGALLib.network import VQBEGAL, build_network
+from VQBEGALLib.network.storage import save_model
+from VQBEGALLib.related.cmc.sam import adapted, shape_of
+from VQBEGALLib.related.cmc.weights import load_encoders, read_weights
+
+VIT = {"encoder": "vit", "vit_width": 8, "vit_depth": 2, "vit_heads": 2, "vit_neck": 4, "encoder_sharing": "none"}
+Settings = Callable[..., Config]
+Tensors = dict[str, torch.Tensor]
+
+
+def sam(*, colours: int = 3, grid: int = 2, planes: int = 0, seed: int = 0) -> Tensors:
+    """Random tensors named and shaped like a checkpoint of SAM; with planes like one of SAM-Med3D."""
+    generator = torch.Generator().manual_seed(seed)
+    width, depth, heads, neck, solid = 8, 2, 2, 4, bool(planes)
+    space = (planes,) if solid else ()
+    shapes: dict[str, tuple[int, ...]] = {
+        "pos_embed": (1, grid, grid, *space, width),
+        "patch_embed.proj.weight": (width, 1 if solid else colours, 16, 16, *((16,) if solid else ())),
+        "patch_embed.proj.bias": (width,),
+        "neck.0.weight": (neck, width, 1, 1, *((1,) if solid else ())),
+        "neck.2.weight": (neck, neck, 3, 3, *((3,) if solid else ())),
+        **{f"neck.{place}.{kind}": (neck,) for place in (1, 3) for kind in ("weight", "bias")},
+    }
+    for block in range(depth):
+        inside = {
+            "norm1.weight": (width,),
+            "norm1.bias": (width,),
+            "attn.qkv.weight": (3 * width, width),
+            "attn.qkv.bias": (3 * width,),
+            "attn.proj.weight": (width, width),
+            "attn.proj.bias": (width,),
+            **{f"attn.rel_pos_{axis}": (2 * grid - 1, width // heads) for axis in ("dhw" if solid else "hw")},
+            "norm2.weight": (width,),
+            "norm2.bias": (width,),
+            "mlp.lin1.weight": (4 * width, width),
+            "mlp.lin1.bias": (4 * width,),
+            "mlp.lin2.weight": (width, 4 * width),
+            "mlp.lin2.bias": (width,),
+        }
+        shapes |= {f"blocks.{block}.{name}": shape for name, shape in inside.items()}
+    found = {f"image_encoder.{name}": 0.3 * torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+    return {
+        **found,
+        "prompt_encoder.no_mask_embed.weight": torch.zeros(1, 4),
+        "mask_decoder.iou_token.weight": torch.ones(1),
+    }
+
+
+def vit_state(model: VQBEGAL, which: str = "encoder_c") -> Tensors:
+    return dict(getattr(model, which).vit.state_dict())
+
+
+def test_a_sam_file_goes_to_both_encoders(settings: Settings, tmp_path: Path) -> None:
+    tensors = sam()
+    save_file(tensors, tmp_path / "sam.safetensors")
+    model = build_network(settings("cmc", **VIT), seed=0)
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    loaded = load_encoders(model, read_weights(tmp_path / "sam.safetensors"))
+    for which in ("encoder_c", "encoder_m"):
+        for name, weight in vit_state(model, which).items():
+            expected = tensors[f"image_encoder.{name}"]
+            if name == "patch_embed.proj.weight":
+                expected = expected[:, :1] + expected[:, 1:2] + expected[:, 2:]
+            torch.testing.assert_close(weight, expected)
+    for name, weight in model.state_dict().items():
+        assert ".vit." in name or torch.equal(weight, before[name]), name
+    assert loaded.changed == {"patch_embed.proj.weight": "summed over channels"}
+    assert set(loaded.unused) == {"prompt_encoder.no_mask_embed.weight", "mask_decoder.iou_token.weight"}
+    assert any("adapters" in name for name in loaded.kept)
+    assert loaded.text().startswith(
+        f"Encoder weights: {len(vit_state(model)) - 1} tensors taken as they are, 1 summed over channels; 2 of the file"
+    )
+
+
+def test_a_grey_image_gives_what_it_gave_in_colour() -> None:
+    tensors = {name.removeprefix("image_encoder."): tensor for name, tensor in sam().items()}
+    kernel, _, _ = adapted("patch_embed.proj.weight", tensors, torch.Size((8, 1, 16, 16)))
+    grey = torch.rand(2, 1, 32, 32, generator=torch.Generator().manual_seed(1))
+    colour = functional.conv2d(grey.expand(-1, 3, -1, -1), tensors["patch_embed.proj.weight"], stride=16)
+    torch.testing.assert_close(functional.conv2d(grey, kernel, stride=16), colour, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("name", "stride"), [("patch_embed.proj.weight", 16), ("neck.2.weight", 1)])
+def test_equal_planes_give_what_they_gave_in_a_volume(name: str, stride: int) -> None:
+    tensors = {name.removeprefix("image_encoder."): tensor for name, tensor in sam(planes=2).items()}
+    solid = tensors[name]
+    flat, _, _ = adapted(name, tensors, solid.shape[:4])
+    slices = torch.rand(1, solid.shape[1], 32, 32, generator=torch.Generator().manual_seed(1))  # rows y, columns x
+    volume = slices.transpose(2, 3)[..., None].expand(-1, -1, -1, -1, solid.shape[4])  # x, y, z
+    expected = functional.conv3d(volume, solid, stride=stride)[..., 0].transpose(2, 3)
+    torch.testing.assert_close(functional.conv2d(slices, flat, stride=stride), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_positions_of_a_volume_lose_the_axis_across_the_planes(settings: Settings) -> None:
+    tensors = sam(planes=3)
+    model = build_network(settings("cmc", **VIT), seed=0)
+    loaded = load_encoders(model, tensors)
+    state = vit_state(model)
+    positions = tensors["image_encoder.pos_embed"]
+    for row in range(2):
+        for column in range(2):
+            torch.testing.assert_close(state["pos_embed"][0, row, column], positions[0, column, row].mean(0))
+    for block in range(2):
+        there, here = f"image_encoder.blocks.{block}.attn.rel_pos_", f"blocks.{block}.attn.rel_pos_"
+        assert torch.equal(state[f"{here}h"], tensors[f"{there}h"])
+        assert torch.equal(state[f"{here}w"], tensors[f"{there}d"])
+    assert {"blocks.0.attn.rel_pos_w", "blocks.1.attn.rel_pos_w"} <= set(loaded.unused)
+    assert loaded.changed["pos_embed"] == "averaged over planes"
+    assert loaded.changed["neck.2.weight"] == "summed over planes"
+
+
+def test_positions_of_a_larger_image_are_resized(settings: Settings) -> None:
+    tensors = sam(grid=4)
+    tensors["image_encoder.pos_embed"] = torch.arange(4.0)[None, :, None, None].expand(1, 4, 4, 8).clone()
+    tensors["image_encoder.blocks.0.attn.rel_pos_h"] = torch.arange(-3.0, 4)[:, None].expand(7, 4).clone()
+    model = build_network(settings("cmc", **VIT), seed=0)
+    loaded = load_encoders(model, tensors)
+    state = vit_state(model)
+    rows = state["pos_embed"][0, :, 0, 0]
+    assert rows.tolist() == pytest.approx([0.5, 2.5], abs=0.1)
+    distances = state["blocks.0.attn.rel_pos_h"][:, 0]
+    assert distances[1].item() == pytest.approx(0, abs=1e-6)
+    assert (-distances[0]).item() == pytest.approx(distances[2].item())
+    assert loaded.changed["pos_embed"] == loaded.changed["blocks.1.attn.rel_pos_w"] == "resized"
+    assert model.segment(torch.rand(1, 1, 32, 32)).isfinite().all()
+
+
+def test_an_encoder_without_prefix_or_relative_positions_will_do(settings: Settings) -> None:
+    bare = {name.removeprefix("image_encoder."): tensor for name, tensor in sam().items() if "rel_pos" not in name}
+    model = build_network(settings("cmc", **VIT), seed=0)
+    loaded = load_encoders(model, bare)
+    state = vit_state(model)
+    assert torch.equal(state["blocks.1.mlp.lin1.weight"], bare["blocks.1.mlp.lin1.weight"])
+    assert not state["blocks.0.attn.rel_pos_h"].any()
+    assert "blocks.0.attn.rel_pos_h" in loaded.kept
+
+
+@pytest.mark.parametrize(
+    ("changes", "wrong"),
+    [
+        ({"vit_width": 16}, "vit_width 8, not 16, vit_heads 2, not 2"),
+        ({"vit_depth": 3}, "vit_depth 2, not 3"),
+        ({"vit_heads": 4}, "vit_heads 2, not 4"),
+        ({"vit_neck": 8}, "vit_neck 4, not 8"),
+    ],
+)
+def test_another_size_is_one_sentence(settings: Settings, changes: dict[str, int], wrong: str) -> None:
+    model = build_network(settings("cmc", **{**VIT, **changes}), seed=0)
+    with pytest.raises(InputError) as caught:
+        load_encoders(model, sam())
+    assert wrong.split(",")[0] in caught.value.problem
+    assert "--set vit_width=8 --set vit_depth=2 --set vit_heads=2 --set vit_neck=4" in caught.value.remedy
+
+
+def test_a_transformer_does_not_fit_convolutions(settings: Settings) -> None:
+    with pytest.raises(InputError, match="the study's encoders are convolutional") as caught:
+        load_encoders(build_network(settings("cmc"), seed=0), sam())
+    assert "--set encoder=vit --set vit_width=8" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda tensors: tensors.pop("image_encoder.blocks.1.mlp.lin2.bias"), "lacks blocks.1.mlp.lin2.bias"),
+        (lambda tensors: tensors.pop("image_encoder.neck.0.weight"), "is not whole"),
+        (lambda tensors: tensors.pop("image_encoder.patch_embed.proj.weight"), "neither a network of this program"),
+        (
+            lambda tensors: tensors.update({"image_encoder.patch_embed.proj.weight": torch.zeros(8, 3, 8, 8)}),
+            r"has the shape \(8, 1, 8, 8\), not \(8, 1, 16, 16\)",
+        ),
+    ],
+)
+def test_what_a_file_lacks_is_said(settings: Settings, change: Callable[[Tensors], object], words: str) -> None:
+    tensors = sam()
+    change(tensors)
+    with pytest.raises(InputError, match=words):
+        load_encoders(build_network(settings("cmc", **VIT), seed=0), tensors)
+
+
+@pytest.mark.parametrize("method", ["cmc", "default"])
+def test_the_encoders_of_another_study_are_taken(settings: Settings, tmp_path: Path, method: str) -> None:
+    config = settings("default")
+    source = build_network(config, seed=7)
+    save_model(tmp_path / "model.safetensors", source, config)
+    model = build_network(settings(method), seed=0)
+    head = model.decoder.head.weight.clone()
+    loaded = load_encoders(model, read_weights(tmp_path / "model.safetensors"))
+    x = torch.rand(2, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    for ours, theirs in ((model.encoder_c, source.encoder_c), (model.encoder_m, source.encoder_m)):
+        assert torch.equal(ours.eval()(x).features, theirs.eval()(x).features)
+    assert torch.equal(model.decoder.head.weight, head)
+    assert any(name.startswith("decoder.") for name in loaded.unused)
+    assert all("adapters" in name for name in loaded.kept)
+
+
+def test_encoders_of_another_width_do_not_fit(settings: Settings) -> None:
+    wide = build_network(settings("cmc", base_channels=8), seed=0).state_dict()
+    with pytest.raises(InputError, match=r"is 8 × 1 × 3 × 3 in the file of encoder weights and 4 × 1 × 3 × 3"):
+        load_encoders(build_network(settings("cmc"), seed=0), wide)
+
+
+@pytest.mark.parametrize("name", ["sam_vit_b.pth", "model.PT"])
+def test_a_pickle_is_refused_unread(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="is a pickle, which can run programs") as caught:
+        read_weights(tmp_path / name)
+    assert "weights_only=True" in caught.value.remedy
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 a renamed pickle", b"\x80\x02}q\x00."])
+def test_what_is_no_safetensors_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "sam.safetensors").write_bytes(content)
+    with pytest.raises(InputError, match=r"sam.safetensors cannot be read as safetensors"):
+        read_weights(tmp_path / "sam.safetensors")
+    with pytest.raises(InputError, match="There is no file"):
+        read_weights(tmp_path / "other.safetensors")
+
+
+def test_nothing_is_downloaded(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a socket was opened")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    load_encoders(build_network(settings("cmc", **VIT), seed=0), sam())
+
+
+def test_the_sizes_of_sam_are_read_off_its_tensors() -> None:
+    tensors = {name.removeprefix("image_encoder."): tensor for name, tensor in sam(planes=2).items()}
+    assert shape_of(tensors) == {"vit_width": 8, "vit_depth": 2, "vit_heads": 2, "vit_neck": 4}
