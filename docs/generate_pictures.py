@@ -21,6 +21,7 @@ host.load_module(ROOT / "VQBEGAL" / "VQBEGAL.py")
 
 import driver  # noqa: E402
 import numpy as np  # noqa: E402
+import slicer  # noqa: E402
 from clinic import ClinicScenario  # noqa: E402
 from PIL import Image  # noqa: E402
 from screenshot import make_screenshot, set_dark  # noqa: E402
@@ -33,12 +34,15 @@ COLORS = 256
 """Of a picture's palette, which keeps the files small."""
 
 
+ORGANS = ("liver", "spleen", "right kidney", "left kidney")
+
+
 @functools.lru_cache
-def liver(number: int) -> np.ndarray:
-    """Return the liver of a phantom of the Sample Data module, (K, J, I)."""
+def organs(number: int, names: tuple[str, ...] = ORGANS[:1]) -> np.ndarray:
+    """Return organs of a phantom of the Sample Data module, (K, J, I), the first of them 1."""
     from VQBEGALPanel.sampledata import SIZES
 
-    return make_subject(np.random.default_rng([0, number - 1]), **SIZES).ct_labels.voxels
+    return make_subject(np.random.default_rng([0, number - 1]), **SIZES, organs=names).ct_labels.voxels
 
 
 class Camera:
@@ -76,13 +80,14 @@ class Pictures(Camera, PanelScenario):
     """Walks the tutorial and takes a picture at every stop."""
 
     def paint(self, request: object) -> np.ndarray:
-        """Paint the phantom's liver."""
+        """Paint the phantom's organs."""
         from VQBEGALPanel.scene import segment_ids
 
-        scene = self.panel.session.scene
-        node, plane = scene.annotation(request.case), liver(int(request.case[1:]))[request.slice]
+        scene, names = self.panel.session.scene, self.panel.session.study.config.organs
+        node, plane = scene.annotation(request.case), organs(int(request.case[1:]), names)[request.slice]
         volume = scene.volume(request.case, "primary")
-        driver.paint(node, segment_ids(node)[0], volume, 0, request.slice, plane.astype(bool))
+        for value, segment in enumerate(segment_ids(node), 1):
+            driver.paint(node, segment, volume, 0, request.slice, plane == value)
         return plane
 
     def runTest(self) -> None:  # noqa: N802
@@ -98,7 +103,7 @@ class Pictures(Camera, PanelScenario):
         driver.process(0.5)
         self.take("tutorial-round", "roundSection")
         self.wait_for_job()
-        rows = {item.rank: liver(int(item.case[1:]))[item.slice].sum() for item in self.panel.annotating.requests()}
+        rows = {item.rank: organs(int(item.case[1:]))[item.slice].sum() for item in self.panel.annotating.requests()}
         best = max(rows, key=rows.get)
         driver.select_row(ui.requestsTable, best)
         self.take("tutorial-slices", "slicesSection")
@@ -121,6 +126,37 @@ class Pictures(Camera, PanelScenario):
         driver.choose(ui.resultCase, "P04")
         driver.click(ui.showResult)
         self.take("tutorial-results", "roundSection")
+
+
+class OrganPictures(Pictures):
+    """Pictures of a study of several organs that is trained by another method."""
+
+    def runTest(self) -> None:  # noqa: N802
+        """Take all pictures."""
+        ui = self.ui
+        driver.choose(ui.preset, "tiny")
+        ui.studyPath.currentPath = str(self.folder / "Organs")
+        for name in ORGANS[1:]:
+            driver.click(ui.addOrgan)
+            boxes = slicer.util.findChildren(ui.organRows, className="QComboBox")
+            driver.choose(max(boxes, key=lambda box: box.objectName), name.capitalize())
+        ui.advancedSettings.collapsed = False
+        driver.choose(ui.method, "ciml")
+        self.take("tutorial-organs", "studySection")
+        driver.click(ui.createStudy)
+        self.add_phantoms(3, reference=False)
+        driver.click(ui.nextRound)
+        self.wait_for_job()
+        driver.select_row(ui.requestsTable, 0)
+        self.annotate(len(self.panel.annotating.requests()))
+        driver.click(ui.nextRound)
+        self.wait_for_job()
+        ui.slicesSection.collapsed = True
+        ui.resultsSection.collapsed = False
+        driver.choose(ui.resultCase, "P01")
+        driver.click(ui.showResult)
+        driver.click(ui.showAttention)
+        self.take("tutorial-attention", "roundSection")
 
 
 SERIES = [("CT", "Abdomen portal venous", 96), ("CT", "Thorax", 210), ("MR", "T2 HASTE axial", 36)]
@@ -157,7 +193,8 @@ class ClinicalPictures(Camera, ClinicScenario):
 if __name__ == "__main__":
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "images"
     folder.mkdir(parents=True, exist_ok=True)
-    Pictures(folder).debug()
-    host.reset()
-    host.load_module(ROOT / "VQBEGAL" / "VQBEGAL.py")
-    ClinicalPictures(folder).debug()
+    for number, pictures in enumerate((Pictures, OrganPictures, ClinicalPictures)):
+        if number:
+            host.reset()
+            host.load_module(ROOT / "VQBEGAL" / "VQBEGAL.py")
+        pictures(folder).debug()

@@ -64,18 +64,18 @@ class PanelScenario(unittest.TestCase):
         self.panel.session.configure({"steps": 20})
         return Path(self.panel.session.study.folder)
 
-    def add_phantoms(self, count=3, *, mr=True):
-        """Load phantoms into the scene and add them as cases; the last one validates."""
+    def add_phantoms(self, count=3, *, mr=True, reference=True):
+        """Load phantoms into the scene and add them as cases; the last one validates where it has its reference."""
         from VQBEGALPanel import sampledata
 
         ui = self.ui
         pairs = sampledata.load_phantoms(sampledata.PATIENTS)[-count:]
-        reference = slicer.util.getNode(f"Phantom {sampledata.PATIENTS} reference")
+        finished = slicer.util.getNode(f"Phantom {sampledata.PATIENTS} reference") if reference else None
         for number, (ct, mr_node) in enumerate(pairs, 1):
-            last = number == count
+            last = number == count and reference
             ui.ctVolume.setCurrentNode(ct)
             ui.mrVolume.setCurrentNode(mr_node if mr else None)
-            ui.referenceSegmentation.setCurrentNode(reference if last else None)
+            ui.referenceSegmentation.setCurrentNode(finished if last else None)
             driver.choose(ui.newSplit, "validation" if last else "train")
             driver.type_text(ui.caseName, f"P{number:02d}")
             driver.click(ui.addCase)

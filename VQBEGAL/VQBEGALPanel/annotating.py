@@ -176,6 +176,16 @@ class Annotating:
         ]
         return validation, proposals
 
+    def by_organ(self) -> dict[str, float]:
+        """Return the newest Dice on validation by organ; empty for a single organ, and before the first training."""
+        measured = [
+            item.metrics["validation"] for item in self._session.rounds() if (item.metrics or {}).get("validation")
+        ]
+        organs = measured[-1]["summary"].get("organs", {}) if measured else {}
+        return {
+            name: float(values["dice"]["mean"]) for name, values in organs.items() if values["dice"]["mean"] is not None
+        }
+
 
 def _agreement(proposal: np.ndarray, answer: np.ndarray) -> float:
     """Return the Dice of two planes, the mean over the organs that one of them has; 1 where both are empty."""

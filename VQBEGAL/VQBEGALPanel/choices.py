@@ -27,7 +27,7 @@ def methods() -> Choices:
             _("For few labels and many registered pairs: slices without annotation teach as well."),
         ),
         (
-            _("CIML (each modality knows something)"),
+            _("CIML (complementary images)"),
             "ciml",
             _("For modalities that complement each other; section 5 shows what one read from the other."),
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -113,7 +114,7 @@ class ResultsSection:
             self._cases = cases
             fill_names(ui.resultCase, cases)
         validation, proposals = ([], []) if study is None else self._annotating.curve()
-        ui.resultText.text = _figures(validation, proposals)
+        ui.resultText.text = _figures(validation, proposals, {} if study is None else self._annotating.by_organ())
         ui.advice.text = self._session.advice
         no_curve = _(
             "There is no learning curve yet: it needs validation cases with a reference, or corrected proposals."
@@ -143,14 +144,15 @@ class ResultsSection:
         self._update_attention()
 
 
-def _figures(validation: list[tuple[float, float]], proposals: list[tuple[float, float]]) -> str:
+def _figures(
+    validation: list[tuple[float, float]], proposals: list[tuple[float, float]], by_organ: Mapping[str, float]
+) -> str:
     parts = []
     if validation:
-        parts.append(
-            _("Validation Dice {dice:.3f} with {count:.0f} slices.").format(
-                dice=validation[-1][1], count=validation[-1][0]
-            )
-        )
+        text = _("Validation Dice {dice:.3f} with {count:.0f} slices{organs}.")
+        organs = ", ".join(f"{name} {dice:.3f}" for name, dice in by_organ.items())
+        dice, count = validation[-1][1], validation[-1][0]
+        parts.append(text.format(dice=dice, count=count, organs=f" ({organs})" if organs else ""))
     if proposals:
         parts.append(_("Your corrections agree with the proposals by Dice {dice:.3f}.").format(dice=proposals[-1][1]))
     return " ".join(parts)
