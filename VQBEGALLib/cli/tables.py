@@ -103,7 +103,8 @@ def next_step(current: Round | None, open_: int, left: int, *, cases: bool, begu
 
 def _round_line(round_: Round) -> str:
     finished = sum(item.status == "done" for item in round_.requests)
-    text = f"{round_.strategy}: {finished} of {len(round_.requests)} slices annotated"
+    answered = f"{finished} of {len(round_.requests)} slices annotated" if round_.requests else "nothing was asked for"
+    text = f"{round_.strategy}: {answered}"
     with suppress(KeyError, TypeError, ValueError):  # not validated
         return f"{text}, validation Dice {_summary(round_)['dice']['mean']:.3f}"
     return f"{text}, {'trained' if round_.trained else 'not trained'}"
@@ -157,6 +158,9 @@ def estimate(found: Estimate) -> Result:
 def requests(study: Study, round_: Round, *, as_json: bool) -> Result:
     """Show the slices that a round asks for."""
     data = round_.to_json()
+    if not round_.requests:
+        told = f"Round {round_.index} asks for nothing: it begins with what is annotated. Train it (`vqbegal train`)."
+        return _result(data, [told], as_json=as_json)
     lines = [
         f"Round {round_.index} asks for {len(round_.requests)} slices ({round_.strategy}), counted from 0:",
         f"{'rank':>4}  {'case':<20} {'slice':>5}  {'partner':<20} {'slice':>5}  {'score':>10}  role",

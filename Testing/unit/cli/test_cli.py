@@ -633,4 +633,12 @@ def test_a_study_begins_with_what_is_annotated_already(call, new, cohort, words,
     assert f"annotated  {count} slice" in call("status", new).out and "Next: train" in call("status", new).out
     events = call("advance", new, "--events", "json", *CPU).events
     assert (events[-1]["round"], events[-1]["trained"], events[-1]["requests"]) == (1, True, 4)
+    assert "exemplar: nothing was asked for, validation Dice" in call("status", new).out
     assert call("check", new).out == "The study is whole.\n"
+
+
+def test_a_begun_study_goes_on_step_by_step(call, new, cohort):
+    assert call("label", new, "s1", cohort / "ct_liver" / "s1.nii.gz").code == 0
+    assert call("next", new, *CPU).out.startswith("Round 0 asks for nothing")
+    assert "Round 0 is trained." in call("train", new, *CPU).out
+    assert "Round 1 asks for 4 slices" in call("next", new, "--strategy", "random", *CPU).out

@@ -69,6 +69,14 @@ def test_round_0_is_cmems_and_later_rounds_are_the_study_s(make):
     assert texts == ["Round 0 was trained by cmems, round 1 is by vq_begal and begins with new weights."]
 
 
+@pytest.mark.parametrize("method", ["plain", "primary-only", "cmc", "ciml"])
+def test_a_study_of_any_method_may_begin_from_an_exemplar(make, method):
+    study = begun(make(method=method), [6, 7])
+    assert go(study).round == 1
+    assert all(np.isfinite(list(found.values())).all() for found in study.scores(1).values())
+    assert check_networks(study) == []
+
+
 def test_a_study_of_cmems_goes_on_from_the_exemplar_s_weights(make):
     study, told = begun(make(method="cmems", warm_start=True, steps=1, learning_rate=1e-8, weight_decay=0.0)), []
     go(study)
