@@ -116,10 +116,27 @@ class Benchmark:
         first = [arm for arm in (self.ours, self.reference) if arm in found]
         return [*first, *sorted(found - set(first))]
 
+    @cached_property
+    def strategies(self) -> dict[str, str]:
+        """The strategy of each arm."""
+        planned = {} if self.plan is None else {arm.name: arm.strategy for arm in self.plan.arms}
+        return planned | dict(zip(self.rounds["arm"], self.rounds["strategy"], strict=True))
+
+    @cached_property
+    def by_settings(self) -> bool:
+        """Whether settings are compared, not strategies: the reference is an arm that changes some, as methods do."""
+        return self.strategies.get(self.reference, self.reference) != self.reference
+
     def ablations(self, cohort: str) -> list[str]:
-        """Return the arms that change settings: those whose name is not their strategy's."""
-        changed = self.rounds.loc[self.rounds["arm"] != self.rounds["strategy"], "arm"]
-        return [arm for arm in self.arms(cohort) if arm in set(changed) - {self.ours, self.reference}]
+        """Return the arms that are no rivals.
+
+        Where strategies are compared they change settings: their name is not their strategy's. Where settings are,
+        their slices were chosen by another strategy than the reference's.
+        """
+        others = [arm for arm in self.arms(cohort) if arm != self.reference]
+        if self.by_settings:
+            return [arm for arm in others if self.strategies[arm] != self.strategies[self.reference]]
+        return [arm for arm in others if self.strategies[arm] != arm and arm != self.ours]
 
     def rivals(self, cohort: str) -> list[str]:
         """Return the other arms, ours and the reference among them."""
@@ -135,7 +152,12 @@ class Benchmark:
 
     @cached_property
     def other_networks(self) -> dict[str, set[str]]:
-        """By cohort the arms whose settings give them another network or other slices than ours, as the plan has it."""
+        """By cohort the arms whose settings give them another network or other slices than ours, as the plan has it.
+
+        None where settings are what is compared.
+        """
+        if self.by_settings:
+            return {cohort: set() for cohort in self.cohorts}
         found = {}
         for cohort in self.cohorts:
             known = {arm: self.config(cohort, arm) for arm in [*self.arms(cohort), self.ceiling]}

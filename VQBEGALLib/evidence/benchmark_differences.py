@@ -15,41 +15,40 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-TITLES = {
-    "area": "every per cent counts the same",
-    "area_log2": "every doubling counts the same",
-}
 PATIENTS = 60
 """Patients that the figure shows; the worst by the reference come first."""
 
 
-def forest(tests: pd.DataFrame, *, ours: str, reference: str, title: str, name: str) -> Picture:
+def forest(
+    tests: pd.DataFrame, measures: Mapping[str, str], *, ours: str, reference: str, title: str, name: str
+) -> Picture:
     """Draw the differences of the areas under the learning curve from the reference's, with 95 % intervals.
 
     Args:
         tests: a cohort's rows of :func:`VQBEGALLib.benchmark.comparisons.paired_tests` over seeds.
+        measures: of the areas, and the headings of their panels; arms are sorted by the last.
         ours: the arm that is highlighted.
         reference: what zero stands for.
         title: heading.
         name: stem of the file.
     """
-    first = tests[tests["measure"] == "area_log2"].sort_values("difference")
+    first = tests[tests["measure"] == [*measures][-1]].sort_values("difference")
     arms = list(first["arm"])
     with drawing():
-        figure = new_figure(980, 140 + 26 * len(arms))
-        panels = figure.subplots(1, 2, sharey=True)
-        for axes, (measure, heading) in zip(panels, TITLES.items(), strict=True):
+        figure = new_figure(980 if len(measures) > 1 else 640, 140 + 26 * len(arms))
+        panels = figure.subplots(1, len(measures), sharey=True, squeeze=False)[0]
+        for axes, (measure, heading) in zip(panels, measures.items(), strict=True):
             rows = tests[tests["measure"] == measure].set_index("arm").loc[arms]
-            _intervals(axes, rows, ours)
+            intervals(axes, rows, ours)
             axes.set_title(heading)
         panels[0].set_yticks(range(len(arms)), [shortened(arm) for arm in arms])
         figure.suptitle(title)
-        figure.supxlabel(f"mean Dice under the learning curve, minus that of {shortened(reference)}", fontsize=10)
+        figure.supxlabel(f"mean Dice over the budgets, minus that of {shortened(reference)}", fontsize=10)
         alt = "Differences of the area under the learning curve from the reference's, with 95 % intervals."
         return finished(figure, name, alt, vector=True)
 
 
-def _intervals(axes: Axes, rows: pd.DataFrame, ours: str) -> None:
+def intervals(axes: Axes, rows: pd.DataFrame, ours: str) -> None:
     """Draw one row an arm; hollow where there are too few seeds for an interval; seeds and p on the right."""
     axes.axvline(0, color=GREY, linewidth=1.2)
     for place, (arm, row) in enumerate(rows.iterrows()):

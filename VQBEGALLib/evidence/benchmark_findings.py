@@ -38,6 +38,17 @@ class Findings:
         """The budgets that areas are taken over, by cohort."""
         return statistics.common_budgets(self.patients, reference=self.benchmark.reference)
 
+    def measures(self, cohort: str) -> dict[str, str]:
+        """Return the measures of a whole curve by name and in words: one for two budgets, none for fewer.
+
+        The mean of two budgets is the area under their curve, whatever counts the same.
+        """
+        budgets = self.budgets.get(cohort, [])
+        if len(budgets) == 2:
+            return {"area": f"mean of {budgets[0]:g} and {budgets[1]:g}\N{NARROW NO-BREAK SPACE}%"}
+        words = {"area": "every per cent counts the same", "area_log2": "every doubling counts the same"}
+        return words if len(budgets) > 2 else {}
+
     @cached_property
     def points(self) -> pd.DataFrame:
         """The learning curves."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from VQBEGALLib.benchmark.comparisons import LEAST
+from VQBEGALLib.evidence.benchmark_data import Benchmark
 from VQBEGALLib.evidence.benchmark_findings import Findings
 from VQBEGALLib.evidence.numerals import counted, finite, p_value, signed
 
@@ -12,21 +13,28 @@ CERTAIN = 0.05
 """p below which a difference counts as shown."""
 
 
+def design(benchmark: Benchmark) -> str:
+    """Return in two sentences what was compared with what."""
+    if not benchmark.by_settings:
+        return (
+            "Each arm trains a network on slices that a strategy chose, with more annotated slices from budget to "
+            f"budget; the reference labels answer in a person's place. {benchmark.ours} is put to the test against "
+            f"{benchmark.reference}."
+        )
+    strategy = benchmark.strategies[benchmark.reference]
+    same = "the same for all of them at a seed" if strategy == "random" else "for each of them by its own network"
+    return (
+        f"Each arm trains a network of its own. {strategy} chooses the slices, {same}, with more of them from budget "
+        f"to budget; the reference labels answer in a person's place. All are compared with {benchmark.reference}."
+    )
+
+
 def headline(found: Findings, cohort: str) -> list[str]:
-    """Return in sentences what a cohort's results say of our arm, ahead or not."""
+    """Return in sentences what a cohort's results say of our arm, or of all methods, ahead or not."""
     benchmark = found.benchmark
     ours, reference = benchmark.ours, benchmark.reference
-    said = []
-    test = _row(found.tests, cohort, ours, measure="area_log2")
-    if test is not None:
-        interval = ""
-        if test["low"] == test["low"]:
-            interval = f" (95 % interval {signed(test['low'])} to {signed(test['high'])}, p {p_value(test['p_holm'])})"
-        said.append(
-            f"{cohort}: over the learning curve from {found.budgets[cohort][0]:g} to {found.budgets[cohort][-1]:g} % "
-            f"of the slices, every doubling counting the same, the mean Dice of {ours} minus that of {reference} is "
-            f"{signed(test['difference'])}{interval}, on {counted(test['n'], 'seed')}: {_verdict(test)}."
-        )
+    tested = [arm for arm in benchmark.rivals(cohort) if arm != reference] if benchmark.by_settings else [ours]
+    said = [sentence for arm in tested for sentence in _difference(found, cohort, arm)]
     need = _row(found.reach, cohort, ours)
     if need is not None and need["reference_reached"] == need["reference_reached"]:
         said.append(
@@ -34,9 +42,30 @@ def headline(found: Findings, cohort: str) -> list[str]:
             f"mean curve of {counted(need['seeds'], 'seed')} complete in both arms, {ours} {_needs(need)}; {reference} "
             f"{_needs(need, 'reference_')}.{_ratio(need)}"
         )
-    elif benchmark.ceiling not in set(found.points.loc[found.points["cohort"] == cohort, "arm"]):
+    elif not benchmark.by_settings and benchmark.ceiling not in set(
+        found.points.loc[found.points["cohort"] == cohort, "arm"]
+    ):
         said.append(f"{cohort}: the arm with all slices ({benchmark.ceiling}) is not there, so no ceiling is known.")
     return said + _beyond(found, cohort)
+
+
+def _difference(found: Findings, cohort: str, arm: str) -> list[str]:
+    """Return in one sentence how an arm's mean Dice over the budgets differs from the reference's."""
+    measures, budgets = found.measures(cohort), found.budgets.get(cohort, [])
+    test = _row(found.tests, cohort, arm, measure=[*measures][-1]) if measures else None
+    if test is None:
+        return []
+    where = f"over the learning curve from {budgets[0]:g} to {budgets[-1]:g} % of the slices"
+    where += ", every doubling counting the same"
+    if len(measures) == 1:
+        where = f"over {budgets[0]:g} and {budgets[1]:g} % of the slices"
+    interval = ""
+    if test["low"] == test["low"]:
+        interval = f" (95 % interval {signed(test['low'])} to {signed(test['high'])}, p {p_value(test['p_holm'])})"
+    return [
+        f"{cohort}: {where}, the mean Dice of {arm} minus that of {found.benchmark.reference} is "
+        f"{signed(test['difference'])}{interval}, on {counted(test['n'], 'seed')}: {_verdict(test)}."
+    ]
 
 
 def _beyond(found: Findings, cohort: str) -> list[str]:
@@ -96,6 +125,8 @@ def _ratio(row: pd.Series) -> str:
 def tiles(found: Findings) -> list[tuple[str, str]]:
     """Return the few numbers at the top: value and what it is."""
     benchmark, shown = found.benchmark, []
+    if benchmark.by_settings:
+        return [tile for cohort in benchmark.cohorts for tile in _gains(found, cohort)]
     for cohort in benchmark.cohorts:
         budget = found.focus(cohort)
         at = found.tests[found.tests["budget"] == budget]
@@ -109,6 +140,21 @@ def tiles(found: Findings) -> list[tuple[str, str]]:
         if need is not None and need["reference_reached"] == need["reference_reached"]:
             shown.append(_reached(need, cohort, benchmark.ours, benchmark.reference))
     return shown
+
+
+def _gains(found: Findings, cohort: str) -> list[tuple[str, str]]:
+    """Return each method's difference from the reference at one budget."""
+    benchmark, budget = found.benchmark, found.focus(cohort)
+    at = found.tests[found.tests["budget"] == budget]
+    pairs = [(arm, _row(at, cohort, arm, measure="dice")) for arm in benchmark.rivals(cohort)]
+    return [
+        (
+            signed(pair["difference"]),
+            f"{cohort}: Dice of {arm} minus {benchmark.reference} at {budget:g} %, {counted(pair['n'], 'common seed')}",
+        )
+        for arm, pair in pairs
+        if pair is not None
+    ]
 
 
 def _reached(need: pd.Series, cohort: str, ours: str, reference: str) -> tuple[str, str]:

@@ -93,16 +93,21 @@ def _findings(results: Path) -> tuple[Findings, list[Findings]]:
 def _sections(found: Findings, others: list[Findings], frames: dict[str, pd.DataFrame]) -> list[Section]:
     from VQBEGALLib.benchmark.conditions import CONDITIONS
     from VQBEGALLib.evidence import benchmark_sections as parts
+    from VQBEGALLib.evidence.benchmark_costs import spending
+    from VQBEGALLib.evidence.benchmark_organs import organs
 
+    benchmark = found.benchmark
+    reaching = benchmark.ceiling in benchmark.strategies or not benchmark.by_settings
     words = {name: condition.description for name, condition in CONDITIONS.items()}
     return [
         parts.learning(found, others),
         parts.against_reference(found),
-        parts.reaching(found),
+        *organs(found),
+        *([parts.reaching(found)] if reaching else []),
         parts.by_patient(found),
         parts.ablations(found),
         parts.robustness(found, frames["robustness"], words),
-        parts.spending(found, frames["costs"]),
+        spending(found, frames["costs"]),
         parts.finished(found),
     ]
 
@@ -147,8 +152,8 @@ def _front(results: Path, found: Findings) -> dict[str, Any]:
     plan, machine = results / "plan.toml", results / "environment.json"
     return {
         "name": results.resolve().name,
-        "ours": benchmark.ours,
-        "reference": benchmark.reference,
+        "compared": "methods compared" if benchmark.by_settings else "strategies compared",
+        "design": headlines.design(benchmark),
         "tiles": headlines.tiles(found),
         "headlines": [sentence for cohort in benchmark.cohorts for sentence in headlines.headline(found, cohort)],
         "facts": _facts(benchmark),

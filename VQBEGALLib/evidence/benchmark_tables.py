@@ -76,13 +76,14 @@ def difference_cell(row: Row) -> str:
     return text if row["p_holm"] != row["p_holm"] else f"{text} ({p_value(row['p_holm'])})"
 
 
-def areas(means: pd.DataFrame, tests: pd.DataFrame, arms: Sequence[str]) -> Table:
+def areas(means: pd.DataFrame, tests: pd.DataFrame, arms: Sequence[str], measures: Mapping[str, str]) -> Table:
     """Return the areas under the learning curves and their differences from the reference's.
 
     Args:
         means: a cohort's rows of :func:`VQBEGALLib.benchmark.statistics.area`.
         tests: a cohort's rows of :func:`VQBEGALLib.benchmark.comparisons.paired_tests` over seeds.
         arms: in order.
+        measures: areas and what they are in words.
     """
     compared = {(row["measure"], row["arm"]): row for row in tests.to_dict("records")}
     rows = []
@@ -93,13 +94,13 @@ def areas(means: pd.DataFrame, tests: pd.DataFrame, arms: Sequence[str]) -> Tabl
         .to_dict("records")
     ):
         cells = [row["arm"], str(int(row["seeds"]))]
-        for measure in ("area", "area_log2"):
+        for measure in measures:
             cells.append(spread(row[measure], row[f"{measure}_sd"]))
             cells += _compared(compared.get((measure, row["arm"])))
         rows.append(cells)
     part = ["mean Dice", "difference", "95 % interval", "p"]
-    groups = [("", 2), ("every per cent counts the same", 4), ("every doubling counts the same", 4)]
-    return Table(["arm", "seeds", *part, *part], rows, groups=groups)
+    groups = [("", 2), *((words, 4) for words in measures.values())]
+    return Table(["arm", "seeds", *part * len(measures)], rows, groups=groups)
 
 
 def _compared(test: Row | None) -> list[str]:
@@ -141,26 +142,6 @@ def _slices(count: float, at_first: bool) -> str:
 
 def _bound(ratio: float) -> str:
     return f"<{finite(ratio, 2)}" if ratio == ratio else NOTHING
-
-
-def spending(found: pd.DataFrame, arms: Sequence[str]) -> Table:
-    """Return what each arm takes (see :func:`VQBEGALLib.benchmark.statistics.costs`)."""
-    lines = {row["arm"]: row for row in found.to_dict("records")}
-    rows = [
-        [
-            arm,
-            lines[arm]["strategy"],
-            str(int(lines[arm]["runs"])),
-            str(int(lines[arm]["rounds"])),
-            *(finite(lines[arm][f"{step}_seconds"], 1) for step in ("select", "train", "evaluate")),
-            finite(lines[arm]["total_seconds"] / 60, 1),
-        ]
-        for arm in arms
-        if arm in lines
-    ]
-    columns = ["arm", "strategy", "runs", "rounds", "selecting, s", "training, s", "evaluating, s", "in all, min"]
-    groups = [("", 2), ("finished", 2), ("mean of a round", 3), ("mean of a run", 1)]
-    return Table(columns, rows, groups=groups, words=frozenset({0, 1}))
 
 
 def conditions(points: pd.DataFrame, arms: Sequence[str]) -> Table:

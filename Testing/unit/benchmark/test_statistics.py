@@ -296,7 +296,28 @@ def test_a_first_round_without_selection_counts_nothing_for_it(patients):
 def test_tables_come_back_as_they_were_written(tmp_path, patients, kind):
     table = patients.assign(patient=patients["patient"].str.replace("p", "00"))
     getattr(table, f"to_{kind}")(tmp_path / f"patients.{kind}", index=False)
-    pd.testing.assert_frame_equal(statistics.read_table(tmp_path, "patients"), table, check_dtype=False)
+    found = statistics.read_table(tmp_path, "patients")
+    assert set(found["organ"]) == {""}  # as tables of earlier versions have none
+    pd.testing.assert_frame_equal(found.drop(columns="organ"), table, check_dtype=False)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_the_mean_over_the_organs_is_what_counts_and_each_organ_can_be_asked_for(tmp_path, patients, kind):
+    table = pd.concat([patients.assign(organ=organ, dice=dice) for organ, dice in {"": 0.7, "liver": 0.9}.items()])
+    getattr(table, f"to_{kind}")(tmp_path / f"patients.{kind}", index=False)
+    found = statistics.read_table(tmp_path, "patients")
+    assert set(statistics.view(found)["dice"]) == {0.7}
+    assert set(statistics.view(found, organ="liver")["dice"]) == {0.9}
+    assert len(statistics.view(found)) == len(statistics.view(patients))
+
+
+def test_costs_tell_parameters_and_memory_where_they_are_known(patients):
+    rounds = rounds_table(patients)
+    assert np.isnan(one(statistics.costs(rounds), arm="egal")["parameters"])
+    sized = rounds.assign(parameters=100, parameters_trained=120, train_memory_mib=np.where(rounds["round"] == 0, 8, 2))
+    found = one(statistics.costs(sized), arm="egal")
+    assert (found["parameters"], found["parameters_trained"]) == (100, 120)
+    assert found["train_memory_mib"] == pytest.approx((8 + 5 * 2) / 6)
 
 
 def test_a_missing_or_damaged_table_is_said(tmp_path):

@@ -179,7 +179,11 @@ def test_the_table_by_budget_counts_seeds_and_leaves_gaps():
 
 def test_the_table_of_areas_has_difference_interval_and_p(found):
     areas, tests = (table[table["cohort"] == "ct"] for table in (found.areas, found.tests))
-    cells = rows(benchmark_tables.areas(areas, tests[tests["family"] == "rivals"], ["vq_begal", "random_foreground"]))
+    cells = rows(
+        benchmark_tables.areas(
+            areas, tests[tests["family"] == "rivals"], ["vq_begal", "random_foreground"], found.measures("ct")
+        )
+    )
     log2 = [np.log2(budget) for budget in BUDGETS]
     gain = trapezoid(np.subtract(CURVES["vq_begal"], CURVES["random_foreground"]), log2) / log2[-1]
     assert cells["vq_begal"][6] == f"+{gain:.3f}"
