@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from VQBEGALLib.config import Config, preset
 from VQBEGALLib.errors import CancelledError, OutOfMemoryError
 from VQBEGALLib.events import Reporter
-from VQBEGALLib.inference import BATCH, largest_component, predict, segment_slices, uncertainty
-from VQBEGALLib.slices import SlicePair
+from VQBEGALLib.inference import BATCH, largest_component, predict, segment_slices, to_labelmap, uncertainty
+from VQBEGALLib.slices import PlaneGrid, SliceFrame, SlicePair
 from VQBEGALLib.slices.reader import PairImages
 from VQBEGALLib.volumes import Volume
 
@@ -274,3 +274,71 @@ def test_uncertainty_is_the_mean_entropy_of_a_slices_pixels_in_bits():
     assert uncertainty(np.stack([sure, torn, half])) == pytest.approx([0, 1, 0.5], abs=1e-9)
     quarter = -(0.25 * np.log2(0.25) + 0.75 * np.log2(0.75))
     assert uncertainty(np.full((1, 4, 4), 0.25, np.float32)) == pytest.approx([quarter])
+
+
+def square(size: int = 8) -> tuple[Volume, Config]:
+    """A grid whose planes are the network's own."""
+    return Volume(np.zeros((1, size, size), np.uint8), np.eye(4)), preset("small", {"size": 16, "stages": 2})
+
+
+def test_a_voxel_belongs_to_the_organ_of_largest_probability_that_reaches_the_threshold() -> None:
+    grid, config = square(16)
+    config = config.replace({"largest_component": False, "threshold": 0.6})
+    probabilities = np.zeros((1, 3, 16, 16), np.float32)
+    probabilities[0, :, 0, :5] = np.transpose([(0.9, 0.8, 0), (0.7, 0.9, 0), (0.5, 0.5, 0.59), (0.6, 0, 0), (0, 0, 1)])
+    probabilities[0, :, 0, 5] = 0.7  # equal ones: the first
+    found = to_labelmap(probabilities, grid, config)
+    assert found.voxels.dtype == np.uint8
+    assert found.voxels[0, 0, :6].tolist() == [1, 2, 0, 1, 3, 1]
+    assert not found.voxels[0, 1:].any()
+
+
+def test_the_largest_component_is_kept_of_each_organ() -> None:
+    grid, config = square(16)
+    probabilities = np.zeros((1, 2, 16, 16), np.float32)
+    probabilities[0, 0, 2:5, 2:5] = probabilities[0, 0, 9, 9] = 1
+    probabilities[0, 1, 9, 10:14] = probabilities[0, 1, 1, 1] = 1  # touches the first organ's smaller part
+    expected = np.zeros((1, 16, 16), np.uint8)
+    expected[0, 2:5, 2:5], expected[0, 9, 10:14] = 1, 2
+    assert np.array_equal(to_labelmap(probabilities, grid, config).voxels, expected)
+
+
+def test_one_organ_is_cut_at_the_threshold_and_no_other_organ_changes_that() -> None:
+    volume, _ = acquisition(degrees=(10, 0, 5))
+    config = settings()
+    generator = np.random.default_rng(0)
+    counts = SliceFrame.of(volume).count
+    probabilities = generator.random((counts, 1, 128, 128), dtype=np.float32)
+    frame = SliceFrame.of(volume)
+    expected = np.zeros(volume.shape, np.uint8)
+    frame.planes(expected)[:] = PlaneGrid.of(frame, config.slices).to_plane(probabilities[:, 0]) >= 0.5
+    expected = largest_component(expected)
+    assert np.array_equal(to_labelmap(probabilities, volume, config).voxels, expected)
+    beside = np.concatenate([probabilities, np.zeros_like(probabilities)], axis=1)
+    assert np.array_equal(to_labelmap(beside, volume, config).voxels, expected)
+
+
+def test_uncertainty_is_the_mean_over_organs() -> None:
+    probabilities = np.random.default_rng(0).random((3, 2, 4, 4), dtype=np.float32)
+    parts = [uncertainty(probabilities[:, organ]) for organ in range(2)]
+    assert uncertainty(probabilities) == pytest.approx(np.mean(parts, axis=0).tolist(), rel=1e-12)
+    assert uncertainty(probabilities[:, :1]) == parts[0]  # one organ: to the bit
+
+
+def test_several_organs_of_a_volume_come_back_where_they_were() -> None:
+    class Two(Threshold):
+        def segment(self, x: Tensor, partner: Tensor | None = None) -> Tensor:
+            left = torch.linspace(1, -1, x.shape[-1])  # rows run to the patient's left
+            bright = 20 * (x - 0.5)
+            return torch.cat(
+                [torch.where(left > 0, bright, -bright.abs()), torch.where(left <= 0, bright, -bright.abs())], 1
+            )
+
+    volume, block = acquisition((0, 1, 2), (-1, 1, -1))
+    labelmap = run(volume, model=Two())
+    assert dice(labelmap, block) > 0.95
+    x = np.indices(volume.shape)[2] * -1.5 + volume.affine[0, 3]  # LPS: left is positive
+    middle = (x[block].min() + x[block].max()) / 2
+    assert abs(middle - CENTRE[0]) < 1.5
+    assert set(np.unique(labelmap.voxels[x < CENTRE[0] - 3])) == {0, 1}
+    assert set(np.unique(labelmap.voxels[x > CENTRE[0] + 3])) == {0, 2}

@@ -13,7 +13,17 @@ from scipy import ndimage
 
 from VQBEGALLib import metrics
 from VQBEGALLib.errors import InputError
-from VQBEGALLib.metrics import SegmentationScore, assd, dice, hd95, score, summarise, surface_distances
+from VQBEGALLib.metrics import (
+    SegmentationScore,
+    assd,
+    dice,
+    hd95,
+    mean_score,
+    score,
+    score_organs,
+    summarise,
+    surface_distances,
+)
 from VQBEGALLib.volumes.volume import Volume
 
 Mask = npt.NDArray[np.bool_]
@@ -230,3 +240,32 @@ def test_summary_gives_mean_deviation_median_and_counts_failures() -> None:
     assert summarise({"a": scores["a"]})["dice"] == {"mean": 0.9, "sd": 0.0, "median": 0.9}
     with pytest.raises(InputError, match="no score"):
         summarise({})
+
+
+def labels(*rows: str) -> Volume:
+    return Volume(np.array([[list(map(int, row)) for row in rows]], np.uint8), np.diag((2.0, 3.0, 5.0, 1.0)))
+
+
+def test_each_organ_is_scored_as_if_it_were_alone() -> None:
+    prediction, reference = labels("1102200", "1102200"), labels("1100220", "1100000")
+    found = score_organs(prediction, reference, ("liver", "spleen", "kidney"))
+    for value, organ in enumerate(("liver", "spleen", "kidney"), start=1):
+        alone = [each.with_voxels((each.voxels == value).astype(np.uint8)) for each in (prediction, reference)]
+        assert found[organ] == score(*alone)
+    assert (found["liver"].dice, found["spleen"].dice, found["kidney"].dice) == (1, pytest.approx(2 / 6), 1)
+    assert found["spleen"].volume_difference_ml == pytest.approx(2 * 0.03)
+    assert not any(each.failed for each in found.values())
+
+
+def test_an_organ_that_the_reference_does_not_know_is_left_out() -> None:
+    prediction, reference = labels("11022"), labels("11000")
+    assert set(score_organs(prediction, reference, ("a", "b"), absent=(2,))) == {"a"}
+    assert score_organs(prediction, reference, ("a", "b"))["b"].failed
+
+
+def test_the_mean_over_organs_by_hand() -> None:
+    first, second = SegmentationScore(1.0, 2.0, 1.0, 5.0, False), SegmentationScore(0.5, 8.0, 2.0, -15.0, True)
+    assert mean_score([first, second]) == SegmentationScore(0.75, 5.0, 1.5, -5.0, True)
+    assert mean_score([first]) == first
+    with pytest.raises(InputError, match="no score"):
+        mean_score([])

@@ -459,7 +459,7 @@ def test_boundary_noise_moves_the_contour_by_about_its_size(millimetres):
     radius = 45 * pixel[0]
     squares = []
     for seed in range(12):
-        moved = displaced(mask, pixel, millimetres, np.random.default_rng(seed))
+        moved = displaced(mask, pixel, millimetres, (seed,))
         areas = [np.bincount(sector[each > 0], minlength=48) for each in (mask, moved)]
         squares.append(((np.sqrt(areas[1] / areas[0]) - 1) * radius) ** 2)  # a thin sector's area gives its radius
     assert 0.6 * millimetres < np.sqrt(np.mean(squares)) < 1.3 * millimetres
@@ -467,14 +467,14 @@ def test_boundary_noise_moves_the_contour_by_about_its_size(millimetres):
 
 def test_boundary_noise_keeps_the_size_on_average():
     mask = disc()
-    areas = [displaced(mask, (1, 1), 2.0, np.random.default_rng(seed)).sum() for seed in range(30)]
+    areas = [displaced(mask, (1, 1), 2.0, (seed,)).sum() for seed in range(30)]
     assert abs(np.mean(areas) / mask.sum() - 1) < 0.03
 
 
 def test_boundary_noise_is_in_millimetres_along_both_axes():
     mask = disc()
-    fine = displaced(mask, (1, 1), 2.0, np.random.default_rng(0))
-    coarse = displaced(mask, (4, 4), 2.0, np.random.default_rng(0))
+    fine = displaced(mask, (1, 1), 2.0, (0,))
+    coarse = displaced(mask, (4, 4), 2.0, (0,))
     assert (fine != mask).sum() > 2 * (coarse != mask).sum() > 0
 
 

@@ -170,3 +170,27 @@ def test_images_and_masks_lie_on_the_same_grid() -> None:
     image = prepare(Volume(np.where(organ, 275, -125)[None], affine), "CT", SliceSettings(size=64))[0]
     mask = prepare_masks(Volume(organ[None].astype(np.uint8), affine), SliceSettings(size=64), [0])[0]
     assert np.array_equal(image >= 0.5, mask == 1)
+
+
+def test_a_pixel_belongs_to_the_organ_of_largest_share_unless_more_of_it_is_background() -> None:
+    labels = np.random.default_rng(0).choice([0, 2, 7, 9], (6, 17, 17)).astype(np.uint8)
+    labels[0, :4, :6] = [[2, 2, 0, 2, 2, 7], [7, 0, 7, 0, 7, 0], [0, 0, 0, 0, 0, 0], [0, 0, 2, 2, 2, 9]]
+    settings = SliceSettings(size=16, pixel_spacing=1)  # each pixel lies between four of the plane: a quarter of each
+    found = prepare_masks(volume(labels), settings, list(range(6)))
+    assert found.dtype == np.uint8
+    for index, row, column in np.ndindex(found.shape):
+        parts = labels[index, row : row + 2, column : column + 2]
+        shares = {value: np.mean(parts == value) for value in (2, 7, 9)}
+        best = max(shares, key=lambda value: shares[value])  # the first of equal ones
+        assert found[index, row, column] == (best if shares[best] >= np.mean(parts == 0) else 0)
+    assert found[0, 0, :5].tolist() == [2, 0, 0, 2, 7] and found[0, 2, :4].tolist() == [0, 0, 2, 2]
+
+
+def test_one_organ_among_several_is_what_it_is_alone() -> None:
+    y, x = np.mgrid[:90, :70]
+    alone = (np.hypot(y - 40, x - 25) < 15).astype(np.uint8)[None]
+    both = alone.copy()
+    both[0, :, 50:60] = 2
+    found = prepare_masks(volume(both), SMALL, [0])
+    assert np.array_equal(found == 1, prepare_masks(volume(alone), SMALL, [0]) == 1)
+    assert (found == 2).any()

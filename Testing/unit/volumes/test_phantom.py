@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -167,7 +168,10 @@ def test_liver_lies_on_the_right_and_ct_shows_air_fat_soft_tissue_and_bone(subje
 
 
 def test_cohort_has_paired_files_and_a_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("VQBEGALLib.volumes.phantom.make_subject", lambda generator: make_subject(generator, **SMALL))
+    def small(generator: np.random.Generator, **options: Any) -> PhantomSubject:
+        return make_subject(generator, **SMALL, **options)
+
+    monkeypatch.setattr("VQBEGALLib.volumes.phantom.make_subject", small)
     events: list[dict[str, object]] = []
     write_cohort(tmp_path / "cohort", subjects=3, seed=7, reporter=Reporter(events.append))
     names = [f"phantom_{number:02d}" for number in range(3)]
@@ -182,6 +186,31 @@ def test_cohort_has_paired_files_and_a_split(tmp_path: Path, monkeypatch: pytest
     assert image.same_grid(expected.ct)
     assert np.array_equal(label.voxels, expected.ct_labels.voxels)
     assert events[-1]["done"] == 3
+    write_cohort(tmp_path / "more", subjects=1, seed=7, reporter=Reporter(), organs=("spleen", "left kidney"))
+    organs = read_volume(tmp_path / "more" / "ct_organs" / "phantom_00.nii.gz").voxels
+    assert set(np.unique(organs)) == {0, 1, 2} and (tmp_path / "more" / "mr_organs" / "phantom_00.nii.gz").is_file()
+    livers = [read_volume(tmp_path / name / "ct_liver" / "phantom_00.nii.gz") for name in ("cohort", "more")]
+    assert np.array_equal(livers[0].voxels, livers[1].voxels) and not (organs * livers[0].voxels).any()
+
+
+def test_organs_are_labelled_where_they_are_and_change_no_image() -> None:
+    names = ("liver", "spleen", "right kidney", "left kidney", "stomach", "gallbladder", "pancreas")
+    several, alone = (make_subject(3, **{**SMALL, "organs": organs}) for organs in (names, ("liver",)))
+    for kind in ("ct", "mr"):
+        labels = getattr(several, f"{kind}_labels")
+        assert np.array_equal(getattr(several, kind).voxels, getattr(alone, kind).voxels)
+        assert np.array_equal(labels.voxels == 1, getattr(alone, f"{kind}_labels").voxels == 1)
+        k, j, i = np.indices(labels.shape)
+        places = np.stack([i, j, k, np.ones_like(i)], axis=-1) @ labels.affine.T
+        x = {name: places[labels.voxels == value, 0].mean() for value, name in enumerate(names, start=1)}
+        assert max(x["liver"], x["right kidney"]) < min(x["spleen"], x["left kidney"])  # LPS: left is larger
+        assert x["right kidney"] < x["pancreas"] < x["left kidney"] and x["gallbladder"] < x["stomach"]
+
+
+@pytest.mark.parametrize("organs", [("liver", "tail"), ("liver", "liver")])
+def test_organs_that_are_not_painted_are_refused(organs: tuple[str, ...]) -> None:
+    with pytest.raises(InputError, match=r"phantom.*Name some of liver, spleen"):
+        make_subject(0, **{**SMALL, "organs": organs})
 
 
 def test_cohort_stops_between_subjects_when_asked_to(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from VQBEGALLib.errors import InputError, MissingDependencyError
-from VQBEGALLib.volumes import Volume, binary_labelmap, read_labelmap, read_volume, write_volume
+from VQBEGALLib.volumes import Volume, binary_labelmap, organ_labelmap, read_labelmap, read_volume, write_volume
 
 RAS = np.array([[0.7, 0, 0, 10], [0, 0.8, 0, 20], [0, 0, 5, 30], [0, 0, 0, 1.0]])
 SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
@@ -344,3 +344,36 @@ def test_real_labels_with_flipped_rows_lie_on_their_dicom_series(shared_data):
     series = read_volume(shared_data / "ct_dicom")
     liver = read_labelmap(shared_data / "ct_dicom_liver.nii.gz", grid=series)
     assert 50 < series.voxels[liver.voxels > 0].mean() < 150  # Hounsfield units of enhanced liver
+
+
+def numbered(*values: int) -> Volume:
+    """A labelmap of one row."""
+    return Volume(np.array(values, np.int16)[None, None], np.eye(4))
+
+
+def test_organs_get_their_numbers() -> None:
+    found = organ_labelmap(numbered(0, 6, 1, 2, 3, 6, 9), 3, values=(6, 2, 3))
+    assert found.voxels.dtype == np.uint8
+    assert found.voxels.ravel().tolist() == [0, 1, 0, 2, 3, 1, 0]
+    swapped = organ_labelmap(numbered(0, 1, 2, 2), 2, values=(2, 1))
+    assert swapped.voxels.ravel().tolist() == [0, 2, 1, 1]
+    unknown = organ_labelmap(numbered(0, 1, 2), 2, values=(0, 2))  # 0: the first organ is not in these labels
+    assert unknown.voxels.ravel().tolist() == [0, 0, 2]
+
+
+def test_without_values_one_organ_may_have_any_and_several_are_numbered_already() -> None:
+    assert organ_labelmap(numbered(0, 255, 255), 1).voxels.ravel().tolist() == [0, 1, 1]
+    assert organ_labelmap(numbered(0, 3, 1), 3).voxels.ravel().tolist() == [0, 3, 1]
+    assert organ_labelmap(numbered(0, 0), 2).voxels.ravel().tolist() == [0, 0]
+    with pytest.raises(InputError, match=r"values 0, 1, 4.*0 to 3.*Name the value of each organ"):
+        organ_labelmap(numbered(0, 1, 4), 3)
+    with pytest.raises(InputError, match=r"values -1, 0.*0 to 3"):
+        organ_labelmap(numbered(-1, 0), 3)
+    with pytest.raises(InputError, match=r"values 0, 1, 2\."):
+        organ_labelmap(numbered(0, 1, 2), 1)
+
+
+@pytest.mark.parametrize("values", [(), (6,), (6, 1, 2), (0, 0), (6, 6), (-1, 2)])
+def test_values_that_cannot_be_those_of_two_organs_are_refused(values: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match="do not fit 2 organs"):
+        organ_labelmap(numbered(0, 6, 1), 2, values=values)
