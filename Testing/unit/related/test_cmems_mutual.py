@@ -177,3 +177,20 @@ def test_cross_entropy_is_torch_s_where_all_pixels_are_known() -> None:
     logits, masks = drawn(2, 1, 4, 4), (drawn(2, 1, 4, 4, seed=5) > 0).float()
     expected = functional.binary_cross_entropy_with_logits(logits, masks)
     assert torch.allclose(consistency(logits, Labels(masks, torch.ones_like(masks))), expected)
+
+
+def test_the_loss_is_of_32_bits_in_16_bit_arithmetic_and_nearly_the_same(
+    settings: Callable[..., Config], make_batch: Callable[..., Batch]
+) -> None:
+    config, found = settings("cmems", confidence=0.6, organ="liver, spleen"), []
+    for enabled in (False, True):
+        model = build_network(config, seed=0).train()
+        assert isinstance(model, CMEMS)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            generator = torch.Generator().manual_seed(0)
+            loss = cmems_loss(model, make_batch(2, 3, classes=2), config, progress=1.0, generator=generator)
+        loss.total.backward()
+        assert loss.total.dtype == torch.float32
+        assert all(weight.grad.isfinite().all() for weight in model.parameters() if weight.grad is not None)
+        found.append(loss.total.detach())
+    assert torch.allclose(*found, rtol=0.02)
