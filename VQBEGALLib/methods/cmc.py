@@ -40,8 +40,8 @@ class CMCSettings(Section):
     encoder: EncoderKind = setting(
         "convolutional",
         "Deepest encoder stage: a convolution stage, or the transformer of SAM (vit), which may start from its "
-        "weights. SAM's ViT-B has vit_width 768, vit_depth 12, vit_heads 12, vit_neck 256; SAM-Med2D and SAM-Med3D "
-        "have the same.",
+        "weights. SAM's ViT-B has vit_width 768, vit_depth 12, vit_heads 12, vit_neck 256; SAM-Med2D has the same, "
+        "SAM-Med3D vit_neck 384.",
     )
     vit_width: int = setting(64, "Channels of a transformer token; a multiple of vit_heads.", low=1, high=4096)
     vit_depth: int = setting(4, "Transformer blocks.", low=1, high=64)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from VQBEGALLib.config import Config
-from VQBEGALLib.errors import CancelledError, OutOfMemoryError, StorageError, StudyError
+from VQBEGALLib.errors import CancelledError, InputError, OutOfMemoryError, StorageError, StudyError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.network import VQBEGAL, build_network
 from VQBEGALLib.network.storage import load_tensors, save_tensors
@@ -80,7 +80,7 @@ class Loop:
         config, self.seed = lesson.config, (lesson.config.seed, lesson.round_index)
         self.model = build_network(config, seed=config.seed)
         if initial is not None:
-            self.model.load_state_dict(initial.state_dict())
+            self._go_on_from(initial)
         self.model.to(device).train()
         self.weights = [weight for weight in self.model.parameters() if weight.requires_grad]
         self.optimizer = torch.optim.AdamW(
@@ -103,6 +103,20 @@ class Loop:
         self.seconds = 0.0
         self.history: list[dict[str, float]] = []
         self.running: dict[str, float] = {}
+
+    def _go_on_from(self, initial: VQBEGAL) -> None:
+        """Take the weights of a network.
+
+        Raises:
+            InputError: settings changed since it was trained, and it has other weights.
+        """
+        try:
+            self.model.load_state_dict(initial.state_dict())
+        except RuntimeError:
+            raise InputError(
+                "The last round's network has other weights than the settings ask for.",
+                "Set warm_start to false, or set back the settings of the network that were changed.",
+            ) from None
 
     def run(self, reporter: Reporter, checkpoint: Path | None) -> None:
         """Do the remaining steps, as far as process 0 goes.

@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 import torch
 
+from VQBEGALLib.errors import InputError
 from VQBEGALLib.events import Reporter
-from VQBEGALLib.network import build_network
+from VQBEGALLib.network import VQBEGAL, build_network
 from VQBEGALLib.training import Trained, train
 
 VIT = {"encoder": "vit", "vit_width": 12, "vit_depth": 2, "vit_heads": 2, "vit_neck": 6}
 
 
-def trained(cohort: Any) -> Trained:
+def trained(cohort: Any, initial: VQBEGAL | None = None) -> Trained:
     return train(
         cohort.examples,
         cohort.rest,
@@ -25,6 +26,7 @@ def trained(cohort: Any) -> Trained:
         round_index=0,
         device=torch.device("cpu"),
         reporter=Reporter(),
+        initial=initial,
     )
 
 
@@ -54,3 +56,10 @@ def test_the_history_tells_how_many_pairs_are_registered(tiny_cohort: Callable[.
     assert all(point["cac"] > 0 for point in together)
     assert together[0]["gamma"] == 0
     assert together[1]["gamma"] != 0
+
+
+def test_a_network_of_other_settings_is_no_start(tiny_cohort: Callable[..., Any]) -> None:
+    cohort = tiny_cohort(method="cmc", steps=1)
+    other = build_network(cohort.config.replace({"adapter": 0}), seed=0)
+    with pytest.raises(InputError, match="has other weights than the settings ask for"):
+        trained(cohort, other)
