@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-FEW = 2
+FEW = 3
 """Budgets up to which they are drawn side by side and not as a curve."""
 DARK = "#1C2329"
 
@@ -46,7 +46,7 @@ def budget_dots(
     colours = {ours: BLUE, reference: VERMILION}
     with drawing():
         figure = new_figure(980, 70 + len(budgets) * (90 + 26 * len(shown)))
-        grid = figure.subplots(len(budgets), 2, sharex="col", squeeze=False)
+        grid = figure.subplots(len(budgets), 2, squeeze=False)
         for (left, right), budget in zip(grid, budgets, strict=True):
             for place, arm in enumerate(shown):
                 dice = seeds.loc[(seeds["arm"] == arm) & (seeds["budget"] == budget), "dice"].to_numpy()
@@ -55,7 +55,8 @@ def budget_dots(
                 axes.set_yticks(range(len(shown)), [shortened(arm) for arm in shown])
                 axes.set_ylim(-0.6, len(shown) - 0.4)
                 axes.set_title(f"{text}, {budget:g}\N{NARROW NO-BREAK SPACE}% of the slices")
-                axes.tick_params(labelbottom=True)
+            if right is not grid[0, 1]:
+                right.sharex(grid[0, 1])  # differences have one scale, Dice its own at each budget
             right.tick_params(labelleft=False)
             rows = differences[(differences["measure"] == "dice") & (differences["budget"] == budget)]
             intervals(right, rows.set_index("arm").reindex(shown), ours)
@@ -65,10 +66,10 @@ def budget_dots(
 
 
 def _seeds(axes: Axes, dice: np.ndarray, place: int, colour: str) -> None:
-    """Draw the seeds of an arm in one row, small, with their mean and, from two on, their standard deviation."""
+    """Draw the seeds of an arm in one row, small, above them their mean and, from two on, their standard deviation."""
     if not len(dice):
         return
-    axes.plot(dice, np.full(len(dice), place), "o", color=GREY, markersize=4, alpha=0.6, markeredgewidth=0)
+    axes.plot(dice, np.full(len(dice), place - 0.25), "o", color=GREY, markersize=4, alpha=0.7, markeredgewidth=0)
     if len(dice) > 1:
         spread = dice.std(ddof=1)
         axes.plot([dice.mean() - spread, dice.mean() + spread], [place, place], color=colour, linewidth=1.8)

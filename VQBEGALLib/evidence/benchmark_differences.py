@@ -49,7 +49,13 @@ def forest(
 
 
 def intervals(axes: Axes, rows: pd.DataFrame, ours: str) -> None:
-    """Draw one row an arm; hollow where there are too few seeds for an interval; seeds and p on the right."""
+    """Draw one row an arm, empty for one that is not compared; seeds and p stand on the right.
+
+    Args:
+        axes: the panel.
+        rows: by arm, from bottom to top; hollow where there are too few seeds for an interval.
+        ours: the arm that is highlighted.
+    """
     axes.axvline(0, color=GREY, linewidth=1.2)
     for place, (arm, row) in enumerate(rows.iterrows()):
         colour, known = BLUE if arm == ours else "#1C2329", np.isfinite(row["low"])
@@ -59,7 +65,9 @@ def intervals(axes: Axes, rows: pd.DataFrame, ours: str) -> None:
     right = axes.twinx()
     right.set_ylim(-0.6, len(rows) - 0.4)
     axes.set_ylim(-0.6, len(rows) - 0.4)
-    words = [f"n = {row['n']}, p {p_value(row['p_holm'])}" for _, row in rows.iterrows()]
+    words = [
+        "" if row["n"] != row["n"] else f"n = {row['n']:g}, p {p_value(row['p_holm'])}" for _, row in rows.iterrows()
+    ]
     right.set_yticks(range(len(rows)), words, fontsize=8.5)
     right.tick_params(length=0)
     right.grid(visible=False)

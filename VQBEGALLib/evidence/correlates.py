@@ -37,7 +37,7 @@ def quantities(snapshot: Snapshot, pairs: Sequence[SlicePair]) -> dict[str, Floa
     """Return what can be said of each pair, (N,) by quantity; NaN where it cannot be said of a pair.
 
     Area and error need the primary slice's reference. The error is that of the mask from the primary slice alone,
-    on the network's grid; 0 where mask and reference are both empty.
+    on the network's grid, all organs together; 0 where mask and reference are both empty.
     """
     areas, errors = _against_reference(snapshot, pairs)
     frames = snapshot.material.frames["primary"]
@@ -63,7 +63,7 @@ def _against_reference(snapshot: Snapshot, pairs: Sequence[SlicePair]) -> tuple[
     threshold = math.log(snapshot.study.config.inference.threshold / (1 - snapshot.study.config.inference.threshold))
 
     def mask(model: VQBEGAL, x_c: Tensor, x_m: Tensor) -> Tensor:
-        return model.segment(x_c)[:, 0] >= threshold
+        return (model.segment(x_c) >= threshold).any(dim=1)
 
     for case in sorted({pair.case for pair in pairs}):
         reference = snapshot.study.reference(case)
