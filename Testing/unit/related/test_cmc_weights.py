@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -140,6 +142,17 @@ def test_positions_of_a_larger_image_are_resized(settings: Settings) -> None:
     assert model.segment(torch.rand(1, 1, 32, 32)).isfinite().all()
 
 
+def test_relative_positions_of_a_window_keep_their_distances(settings: Settings) -> None:
+    tensors = sam(grid=4)
+    window = torch.arange(-4.0, 5)[:, None].expand(9, 4).clone()  # five tokens across: distances −4 to 4
+    tensors["image_encoder.blocks.1.attn.rel_pos_h"] = window
+    model = build_network(settings("cmc", **VIT), seed=0)
+    loaded = load_encoders(model, tensors)
+    assert vit_state(model)["blocks.1.attn.rel_pos_h"][:, 0].tolist() == [-1, 0, 1]
+    assert loaded.changed["blocks.1.attn.rel_pos_h"] == "cropped"
+    assert loaded.changed["blocks.0.attn.rel_pos_h"] == "resized"
+
+
 def test_an_encoder_without_prefix_or_relative_positions_will_do(settings: Settings) -> None:
     bare = {name.removeprefix("image_encoder."): tensor for name, tensor in sam().items() if "rel_pos" not in name}
     model = build_network(settings("cmc", **VIT), seed=0)
@@ -219,6 +232,24 @@ def test_a_pickle_is_refused_unread(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match="is a pickle, which can run programs") as caught:
         read_weights(tmp_path / name)
     assert "weights_only=True" in caught.value.remedy
+
+
+@pytest.mark.parametrize("entry", [None, "model", "model_state_dict"])
+def test_the_remedy_converts_a_pickle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entry: str | None) -> None:
+    tensors = sam()
+    neck = "image_encoder.neck.2.weight"
+    tensors[neck] = tensors[neck].to(memory_format=torch.channels_last)
+    old, new = tmp_path / "sam.pth", tmp_path / "sam.safetensors"
+    torch.save({entry: tensors, "epoch": 3} if entry else tensors, old)
+    with pytest.raises(InputError) as caught:
+        read_weights(old)
+    words = shlex.split(caught.value.remedy.partition(": ")[2])
+    assert words[:2] == ["python", "-c"]
+    monkeypatch.setattr(sys, "argv", ["-c", str(old), str(new)])
+    exec(words[2], {})
+    found = read_weights(new)
+    assert found.keys() == tensors.keys()
+    assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 a renamed pickle", b"\x80\x02}q\x00."])

@@ -85,8 +85,13 @@ def adapted(name: str, encoder: Tensors, shape: torch.Size) -> tuple[Tensor, str
         tensor = tensor.sum(dim=1, keepdim=True)
         changes.append("summed over channels")
     if tensor.shape != shape and name.endswith(MAY_LACK):
-        tensor = _resized(tensor, shape)
-        changes.append("resized")
+        windowed = POSITIONS in encoder and len(tensor) != 2 * encoder[POSITIONS].shape[1] - 1
+        if tensor.ndim == 2 and windowed and len(tensor) > shape[0]:
+            tensor = tensor[(len(tensor) - shape[0]) // 2 :][: shape[0]]  # of a window: distances stay what they are
+            changes.append("cropped")
+        else:
+            tensor = _resized(tensor, shape)
+            changes.append("resized")
     if tensor.shape != shape:
         raise InputError(
             f"{source} in the file of encoder weights has the shape {tuple(tensor.shape)}, not {tuple(shape)}.",

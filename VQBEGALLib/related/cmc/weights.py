@@ -25,9 +25,13 @@ Tensors = Mapping[str, Tensor]
 OWN = ("encoder_c.", "encoder_m.")
 PICKLES = (".pth", ".pt", ".ckpt", ".bin", ".pkl")
 
-CONVERT = """Convert it once, where you trust its source: python -c "import sys, torch, safetensors.torch as s; \
-d = torch.load(sys.argv[1], map_location='cpu', weights_only=True); d = d.get('model_state_dict', d.get('model', d)); \
-s.save_file({k: v.clone() for k, v in d.items() if torch.is_tensor(v)}, sys.argv[2])" OLD.pth NEW.safetensors"""
+CONVERT = (
+    'Convert it once, where you trust its source: python -c "import sys, torch, safetensors.torch as s; '
+    "d = torch.load(sys.argv[1], map_location='cpu', weights_only=True); "
+    "d = d.get('model_state_dict', d.get('model', d)); "
+    's.save_file({k: v.contiguous().clone() for k, v in d.items() if torch.is_tensor(v)}, sys.argv[2])" '
+    "OLD.pth NEW.safetensors"
+)
 
 
 @dataclass
