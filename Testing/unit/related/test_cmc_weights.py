@@ -1,10 +1,8 @@
-"""Encoder weights from files built like SAM's, SAM-Med3D's and this program's own."""
+"""Encoder weights from files built like SAM's and SAM-Med3D's."""
 
 from __future__ import annotations
 
-import shlex
 import socket
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,54 +11,14 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional
 
+from Testing.unit.related.sam_files import VIT, Tensors, sam
 from VQBEGALLib.config import Config
 from VQBEGALLib.errors import InputError
 from VQBEGALLib.network import VQBEGAL, build_network
-from VQBEGALLib.network.storage import save_model
 from VQBEGALLib.related.cmc.sam import adapted, shape_of
 from VQBEGALLib.related.cmc.weights import load_encoders, read_weights
 
-VIT = {"encoder": "vit", "vit_width": 8, "vit_depth": 2, "vit_heads": 2, "vit_neck": 4, "encoder_sharing": "none"}
 Settings = Callable[..., Config]
-Tensors = dict[str, torch.Tensor]
-
-
-def sam(*, colours: int = 3, grid: int = 2, planes: int = 0, seed: int = 0) -> Tensors:
-    """Random tensors named and shaped like a checkpoint of SAM; with planes like one of SAM-Med3D."""
-    generator = torch.Generator().manual_seed(seed)
-    width, depth, heads, neck, solid = 8, 2, 2, 4, bool(planes)
-    space = (planes,) if solid else ()
-    shapes: dict[str, tuple[int, ...]] = {
-        "pos_embed": (1, grid, grid, *space, width),
-        "patch_embed.proj.weight": (width, 1 if solid else colours, 16, 16, *((16,) if solid else ())),
-        "patch_embed.proj.bias": (width,),
-        "neck.0.weight": (neck, width, 1, 1, *((1,) if solid else ())),
-        "neck.2.weight": (neck, neck, 3, 3, *((3,) if solid else ())),
-        **{f"neck.{place}.{kind}": (neck,) for place in (1, 3) for kind in ("weight", "bias")},
-    }
-    for block in range(depth):
-        inside = {
-            "norm1.weight": (width,),
-            "norm1.bias": (width,),
-            "attn.qkv.weight": (3 * width, width),
-            "attn.qkv.bias": (3 * width,),
-            "attn.proj.weight": (width, width),
-            "attn.proj.bias": (width,),
-            **{f"attn.rel_pos_{axis}": (2 * grid - 1, width // heads) for axis in ("dhw" if solid else "hw")},
-            "norm2.weight": (width,),
-            "norm2.bias": (width,),
-            "mlp.lin1.weight": (4 * width, width),
-            "mlp.lin1.bias": (4 * width,),
-            "mlp.lin2.weight": (width, 4 * width),
-            "mlp.lin2.bias": (width,),
-        }
-        shapes |= {f"blocks.{block}.{name}": shape for name, shape in inside.items()}
-    found = {f"image_encoder.{name}": 0.3 * torch.randn(shape, generator=generator) for name, shape in shapes.items()}
-    return {
-        **found,
-        "prompt_encoder.no_mask_embed.weight": torch.zeros(1, 4),
-        "mask_decoder.iou_token.weight": torch.ones(1),
-    }
 
 
 def vit_state(model: VQBEGAL, which: str = "encoder_c") -> Tensors:
@@ -203,62 +161,6 @@ def test_what_a_file_lacks_is_said(settings: Settings, change: Callable[[Tensors
     change(tensors)
     with pytest.raises(InputError, match=words):
         load_encoders(build_network(settings("cmc", **VIT), seed=0), tensors)
-
-
-@pytest.mark.parametrize("method", ["cmc", "default"])
-def test_the_encoders_of_another_study_are_taken(settings: Settings, tmp_path: Path, method: str) -> None:
-    config = settings("default")
-    source = build_network(config, seed=7)
-    save_model(tmp_path / "model.safetensors", source, config)
-    model = build_network(settings(method), seed=0)
-    head = model.decoder.head.weight.clone()
-    loaded = load_encoders(model, read_weights(tmp_path / "model.safetensors"))
-    x = torch.rand(2, 1, 32, 32, generator=torch.Generator().manual_seed(0))
-    for ours, theirs in ((model.encoder_c, source.encoder_c), (model.encoder_m, source.encoder_m)):
-        assert torch.equal(ours.eval()(x).features, theirs.eval()(x).features)
-    assert torch.equal(model.decoder.head.weight, head)
-    assert any(name.startswith("decoder.") for name in loaded.unused)
-    assert all("adapters" in name for name in loaded.kept)
-
-
-def test_encoders_of_another_width_do_not_fit(settings: Settings) -> None:
-    wide = build_network(settings("cmc", base_channels=8), seed=0).state_dict()
-    with pytest.raises(InputError, match=r"is 8 × 1 × 3 × 3 in the file of encoder weights and 4 × 1 × 3 × 3"):
-        load_encoders(build_network(settings("cmc"), seed=0), wide)
-
-
-@pytest.mark.parametrize("name", ["sam_vit_b.pth", "model.PT"])
-def test_a_pickle_is_refused_unread(tmp_path: Path, name: str) -> None:
-    with pytest.raises(InputError, match="is a pickle, which can run programs") as caught:
-        read_weights(tmp_path / name)
-    assert "weights_only=True" in caught.value.remedy
-
-
-@pytest.mark.parametrize("entry", [None, "model", "model_state_dict"])
-def test_the_remedy_converts_a_pickle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entry: str | None) -> None:
-    tensors = sam()
-    neck = "image_encoder.neck.2.weight"
-    tensors[neck] = tensors[neck].to(memory_format=torch.channels_last)
-    old, new = tmp_path / "sam.pth", tmp_path / "sam.safetensors"
-    torch.save({entry: tensors, "epoch": 3} if entry else tensors, old)
-    with pytest.raises(InputError) as caught:
-        read_weights(old)
-    words = shlex.split(caught.value.remedy.partition(": ")[2])
-    assert words[:2] == ["python", "-c"]
-    monkeypatch.setattr(sys, "argv", ["-c", str(old), str(new)])
-    exec(words[2], {})
-    found = read_weights(new)
-    assert found.keys() == tensors.keys()
-    assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
-
-
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 a renamed pickle", b"\x80\x02}q\x00."])
-def test_what_is_no_safetensors_file_is_refused(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "sam.safetensors").write_bytes(content)
-    with pytest.raises(InputError, match=r"sam.safetensors cannot be read as safetensors"):
-        read_weights(tmp_path / "sam.safetensors")
-    with pytest.raises(InputError, match="There is no file"):
-        read_weights(tmp_path / "other.safetensors")
 
 
 def test_nothing_is_downloaded(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

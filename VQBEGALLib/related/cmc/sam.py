@@ -75,23 +75,14 @@ def adapted(name: str, encoder: Tensors, shape: torch.Size) -> tuple[Tensor, str
         raise InputError(f"The image encoder in the file of encoder weights lacks {source}.", "Choose another file.")
     tensor, changes = encoder[source].to(torch.float32), []
     if tensor.ndim == 5:
-        if name == POSITIONS:
-            tensor = tensor.mean(dim=3).transpose(1, 2)  # (1, x, y, z, C) → (1, y, x, C)
-            changes.append("averaged over planes")
-        else:
-            tensor = tensor.sum(dim=4).transpose(2, 3)  # (O, I, x, y, z) → (O, I, y, x)
-            changes.append("summed over planes")
+        tensor, change = _flat(name, tensor)
+        changes.append(change)
     if name == KERNEL and tensor.shape[1] > 1:
         tensor = tensor.sum(dim=1, keepdim=True)
         changes.append("summed over channels")
     if tensor.shape != shape and name.endswith(MAY_LACK):
-        windowed = POSITIONS in encoder and len(tensor) != 2 * encoder[POSITIONS].shape[1] - 1
-        if tensor.ndim == 2 and windowed and len(tensor) > shape[0]:
-            tensor = tensor[(len(tensor) - shape[0]) // 2 :][: shape[0]]  # of a window: distances stay what they are
-            changes.append("cropped")
-        else:
-            tensor = _resized(tensor, shape)
-            changes.append("resized")
+        tensor, change = _fitted(tensor, shape, encoder)
+        changes.append(change)
     if tensor.shape != shape:
         raise InputError(
             f"{source} in the file of encoder weights has the shape {tuple(tensor.shape)}, not {tuple(shape)}.",
@@ -100,9 +91,24 @@ def adapted(name: str, encoder: Tensors, shape: torch.Size) -> tuple[Tensor, str
     return tensor.contiguous(), source, " and ".join(changes)
 
 
-def _resized(positions: Tensor, shape: torch.Size) -> Tensor:
-    """Interpolate positions to another grid: (1, g, g, C), or relative ones, (2 g − 1, C), as SAM does."""
+def _flat(name: str, solid: Tensor) -> tuple[Tensor, str]:
+    """Take the axis across the planes out of positions (1, x, y, z, C) or a kernel (O, I, x, y, z), rows along y."""
+    if name == POSITIONS:
+        return solid.mean(dim=3).transpose(1, 2), "averaged over planes"
+    return solid.sum(dim=4).transpose(2, 3), "summed over planes"
+
+
+def _fitted(positions: Tensor, shape: torch.Size, encoder: Tensors) -> tuple[Tensor, str]:
+    """Bring positions to another grid: (1, g, g, C), or relative ones, (2 g − 1, C).
+
+    Those of the whole image are interpolated, as SAM does. Relative ones inside a window are tied to distances in
+    patches, which stay what they are: the nearer ones are kept.
+    """
     if positions.ndim == 4:
         rows = positions.permute(0, 3, 1, 2)
-        return functional.interpolate(rows, size=shape[1:3], mode="bicubic", align_corners=False).permute(0, 2, 3, 1)
-    return functional.interpolate(positions.t()[None], size=shape[0], mode="linear")[0].t()
+        rows = functional.interpolate(rows, size=shape[1:3], mode="bicubic", align_corners=False)
+        return rows.permute(0, 2, 3, 1), "resized"
+    spare = len(positions) - shape[0]
+    if spare > 0 and POSITIONS in encoder and len(positions) != 2 * encoder[POSITIONS].shape[1] - 1:
+        return positions[spare // 2 :][: shape[0]], "cropped"
+    return functional.interpolate(positions.t()[None], size=shape[0], mode="linear")[0].t(), "resized"
