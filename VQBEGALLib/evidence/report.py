@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from VQBEGALLib import __version__
 from VQBEGALLib.events import Reporter
-from VQBEGALLib.evidence import gallery, results, tables
+from VQBEGALLib.evidence import attended, gallery, results, tables
 from VQBEGALLib.evidence.plotting import Picture, need
 from VQBEGALLib.evidence.section import Source
 from VQBEGALLib.storage import make_folder, read_lines, storing, write_bytes
@@ -20,7 +20,15 @@ if TYPE_CHECKING:
 
 TEMPLATE = "report.html.j2"
 FIGURES = "figures"
-OURS = ("learning_curve.png", "losses.png", "scores.png", "codebook.png", "segmentation_?.png", "chosen_??.png")
+OURS = (
+    "learning_curve.png",
+    "losses.png",
+    "scores.png",
+    "codebook.png",
+    "segmentation_?.png",
+    "attention_?.png",
+    "chosen_??.png",
+)
 """Names of the figures' files."""
 
 
@@ -49,6 +57,7 @@ def write_report(study: Study, target: Path | None = None, *, device: torch.devi
         results.learning(source),
         results.patients(source),
         gallery.segmentations(source),
+        *attended.attended(source),
         gallery.chosen(source),
         results.codebook(source),
         results.training(source),

@@ -17,7 +17,7 @@ from VQBEGALLib.volumes import Volume
 def attention_volume(
     material: Material, model: VQBEGAL, case: str, *, device: torch.device, reporter: Reporter
 ) -> Volume | None:
-    """Return how much of the message from a case's own auxiliary image the gate lets through.
+    """Return how much the segmentation of a case takes from its own auxiliary image, place by place.
 
     Args:
         material: slices of the study, with those of the case's split.
@@ -27,8 +27,8 @@ def attention_volume(
         reporter: looked at for a request to cancel between batches of slices.
 
     Returns:
-        uint8 percent on the primary image's grid; None where the network passes no messages, or the case has no
-        auxiliary image, or none that the network may use.
+        uint8 percent on the primary image's grid (:attr:`VQBEGALLib.related.ciml.Message.taken`); None where the
+        network passes no messages, or the case has no auxiliary image, or none that the network may use.
 
     Raises:
         CancelledError: a person asked to stop.
@@ -50,7 +50,7 @@ def attention_volume(
             batch = pairs[start : start + BATCH]
             images = material.reader.read(batch)
             x, partner = (torch.from_numpy(each[:, None]).to(device) for each in (images.primary, images.auxiliary))
-            gates = model.attention(x, partner).gate[:, 0].cpu().numpy()
-            for pair, gate in zip(batch, gates, strict=True):
-                planes[pair.slice] = np.rint(100 * plane_grid.to_plane(gate[None])[0])
+            taken = model.attention(x, partner).taken.cpu().numpy()  # (n, 1, H, W)
+            for pair, image in zip(batch, taken, strict=True):
+                planes[pair.slice] = np.rint(100 * plane_grid.to_plane(image)[0])
     return grid.with_voxels(voxels)

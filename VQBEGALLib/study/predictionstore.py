@@ -2,7 +2,7 @@
 
 ``<case>.csv`` beside a labelmap says how unsure the network was on each slice. It is written first: where the
 labelmap is, the prediction is whole. So is ``attention/<case>.nii.gz``, which a network that can tell writes: how much
-of what the other modality told was let through.
+it took from the other modality, place by place.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Prediction:
 
     @property
     def attention(self) -> Path | None:
-        """Volume on the same grid, uint8: percent of the message from the other modality let through; or None."""
+        """Volume on the same grid, uint8: percent taken from the other modality at each place; or None."""
         path = _attention(self.path)
         return path if path.is_file() else None
 

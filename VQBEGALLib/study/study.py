@@ -246,7 +246,7 @@ class Study(StudyReader):
             case: the subject.
             labelmap: uint8 on the primary image's grid, each organ with its number.
             uncertainty: mean binary entropy of each slice, bits.
-            attention: what was let through of the other modality's message, uint8 percent on the same grid; or None.
+            attention: what was taken from the other modality, uint8 percent on the same grid; or None.
 
         Raises:
             StorageError: the disk is full or refuses; the prediction is whole or not there.

@@ -37,7 +37,7 @@ def told(seed: int = 0, **changes: Tensor) -> Message:
 def test_the_price_is_the_divergence_that_torch_computes() -> None:
     mean, log_variance = normal(3, 4, 2, 5, seed=1), 2 * normal(3, 4, 2, 5, seed=2)
     sent, nothing = Normal(mean, (log_variance / 2).exp()), Normal(0.0, 1.0)
-    expected = kl_divergence(sent, nothing).sum(dim=1).mean(dim=(1, 2))
+    expected = kl_divergence(sent, nothing).sum(dim=1, keepdim=True)
     torch.testing.assert_close(divergence(mean, log_variance), expected)
 
 
@@ -45,7 +45,7 @@ def test_the_price_of_nothing_is_zero_and_its_gradient_too() -> None:
     mean, log_variance = torch.zeros(2, 3, 2, 2, requires_grad=True), torch.zeros(2, 3, 2, 2, requires_grad=True)
     price = divergence(mean, log_variance)
     price.sum().backward()
-    assert torch.equal(price, torch.zeros(2))
+    assert torch.equal(price, torch.zeros(2, 1, 2, 2))
     assert not mean.grad.any()
     assert not log_variance.grad.any()
 
@@ -64,8 +64,7 @@ def test_a_message_by_hand() -> None:
     reach = math.exp(weight["log_reach"])
     places = [(row, column) for row in range(3) for column in range(5)]
     for b in range(2):
-        read = torch.zeros(3, 5)
-        prices = []
+        read, prices = torch.zeros(3, 5), []
         for r, c in places:
             own = receiver[b, :, r, c]
             logits = []
@@ -85,9 +84,12 @@ def test_a_message_by_hand() -> None:
             expected = mean + noise[b, :, r, c] * (log_variance / 2).exp()
             torch.testing.assert_close(found.content[b, :, r, c], expected)
             prices.append((mean**2 + log_variance.exp() - 1 - log_variance).sum() / 2)
-            read += gate * attention.reshape(3, 5)
+            taken = gate * (1 - (-prices[-1]).exp())
+            torch.testing.assert_close(found.taken[b, 0, r, c], taken, rtol=1e-4, atol=1e-6)
+            read += taken * attention.reshape(3, 5)
+        torch.testing.assert_close(found.information[b].flatten(), torch.stack(prices), rtol=1e-4, atol=1e-6)
         torch.testing.assert_close(found.kl[b], torch.stack(prices).mean())
-        torch.testing.assert_close(found.read[b, 0], read / read.max())
+        torch.testing.assert_close(found.read[b, 0], read.clamp(max=1), rtol=1e-4, atol=1e-6)
 
 
 def test_without_noise_the_mean_passes() -> None:
@@ -107,14 +109,27 @@ def test_a_closed_gate_sends_a_standard_normal_whatever_the_sender() -> None:
     assert torch.equal(message.content, noise)
     assert torch.equal(message.kl, torch.zeros(2))
     assert not message.gate.any()
-    assert message.read.isfinite().all()
+    assert not message.taken.any()
+    assert not message.read.any()
 
 
-def test_the_gate_and_what_was_read_lie_between_0_and_1() -> None:
-    message = told()
+def test_nothing_is_taken_through_a_shut_bottleneck_however_open_the_gate() -> None:
+    net = passing()
+    with torch.no_grad():
+        net.mean.weight.zero_()
+        net.log_variance.weight.zero_()
+    message = net(normal(2, 4, 3, 5, seed=1), normal(2, 4, 3, 5, seed=2))
+    assert message.gate.min() > 0
+    assert not message.taken.any()
+    assert not message.read.any()
+
+
+def test_shares_lie_between_0_and_1() -> None:
+    message = told(sender=20 * normal(2, 4, 3, 5, seed=2))
     assert 0 < message.gate.min() < message.gate.max() < 1
-    assert message.read.min() >= 0
-    torch.testing.assert_close(message.read.amax(dim=(1, 2, 3)), torch.ones(2))
+    for share in (message.taken, message.read):
+        assert 0 < share.min() < share.max() <= 1
+    torch.testing.assert_close(message.attention.sum(dim=2), torch.ones(2, 15))
 
 
 def test_with_no_reach_each_place_reads_its_own() -> None:

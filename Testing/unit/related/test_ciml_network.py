@@ -82,19 +82,19 @@ def test_segmenting_draws_nothing(settings: Callable[..., Config], network: Call
 
 
 @pytest.mark.parametrize("auxiliary", [False, True])
-def test_attention_is_the_gate_on_the_slice_s_own_pixels(
+def test_attention_lies_on_the_slices_own_pixels(
     auxiliary: bool, settings: Callable[..., Config], network: Callable[..., VQBEGAL]
 ) -> None:
     model = network(settings("ciml"))
     found = model.attention(images(0), images(1), auxiliary=auxiliary)
     own, other = (model.encoder_m, model.encoder_c) if auxiliary else (model.encoder_c, model.encoder_m)
     message = (model.message_m if auxiliary else model.message_c)(own(images(0)).features, other(images(1)).features)
-    assert found.gate.shape == found.read.shape == (3, 1, 32, 32)
+    assert found.taken.shape == found.read.shape == (3, 1, 32, 32)
     # each position covers 4 × 4 pixels: bilinear values at a block's middle average to its own
-    middles = found.gate.unfold(2, 4, 4).unfold(3, 4, 4)[..., 1:3, 1:3].mean(dim=(4, 5))
-    expected = functional.conv2d(functional.pad(message.gate, (1, 1, 1, 1), mode="replicate"), _mixing())
+    middles = found.taken.unfold(2, 4, 4).unfold(3, 4, 4)[..., 1:3, 1:3].mean(dim=(4, 5))
+    expected = functional.conv2d(functional.pad(message.taken, (1, 1, 1, 1), mode="replicate"), _mixing())
     torch.testing.assert_close(middles, expected)
-    assert 0 < found.gate.min() < found.gate.max() < 1
+    assert 0 < found.taken.min() < found.taken.max() < 1
     assert 0 <= found.read.min() < found.read.max() <= 1
 
 

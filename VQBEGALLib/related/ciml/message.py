@@ -29,15 +29,38 @@ class Message:
 
     Args:
         content: takes the place of the partner's map in the decoder, (B, d, h, w).
-        kl: KL(N(μ, σ²) ‖ N(0, I)) of each slice, nats, summed over channels, mean over positions, (B,).
+        information: KL(N(μ, σ²) ‖ N(0, I)) at each of the receiver's positions, nats, (B, 1, h, w).
         gate: share that is let through at each of the receiver's positions, 0 to 1, (B, 1, h, w).
-        read: attention that each of the sender's positions gets through the gate, its largest 1, (B, 1, h', w').
+        attention: how much each of the receiver's positions heard of each of the sender's; rows sum to 1,
+            (B, h w, h' w').
+        grid: rows and columns h', w' of the sender's positions.
     """
 
     content: Tensor
-    kl: Tensor
+    information: Tensor
     gate: Tensor
-    read: Tensor
+    attention: Tensor
+    grid: tuple[int, int]
+
+    @property
+    def kl(self) -> Tensor:
+        """KL divergence of each slice, nats, mean over positions, (B,)."""
+        return self.information.mean(dim=(1, 2, 3))
+
+    @property
+    def taken(self) -> Tensor:
+        """What passed at each of the receiver's positions, 0 to 1, (B, 1, h, w): gate · (1 − exp(−information)).
+
+        The gate alone does not tell: where the bottleneck is shut nothing passes an open gate, and nothing closes it.
+        """
+        return self.gate * -torch.expm1(-self.information)
+
+    @property
+    def read(self) -> Tensor:
+        """What was taken from each of the sender's positions, in all but at most 1, (B, 1, h', w')."""
+        scale = self.attention.shape[2] / self.attention.shape[1]  # 1 unless the sender's map was averaged down
+        taken: Tensor = scale * (self.taken.flatten(2) @ self.attention)  # (B, 1, h' w')
+        return taken.clamp(max=1).reshape(len(taken), 1, *self.grid)
 
 
 class MessagePassing(nn.Module):
@@ -77,9 +100,7 @@ class MessagePassing(nn.Module):
         mean = self.mean(let).to(torch.float32)
         log_variance = LIMIT * (self.log_variance(let).to(torch.float32) / LIMIT).tanh()
         content = mean if noise is None else mean + noise * (log_variance / 2).exp()
-        share = (gate.detach().flatten(2) @ attention.detach()).unflatten(2, (rows, columns))  # (B, 1, h', w')
-        read = share / share.amax(dim=(2, 3), keepdim=True).clamp(min=torch.finfo(share.dtype).tiny)
-        return Message(content, divergence(mean, log_variance), gate, read)
+        return Message(content, divergence(mean, log_variance), gate, attention, (rows, columns))
 
     def _attention(self, receiver: Tensor, sender: Tensor) -> Tensor:
         """Return for each receiver's position how much it takes of each of the sender's; rows sum to 1."""
@@ -101,15 +122,15 @@ def squared_distances(first: torch.Size, second: torch.Size, device: torch.devic
 
 
 def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Return KL(N(μ, σ²) ‖ N(0, I)) = ½ Σ (μ² + σ² − 1 − log σ²) of each slice, nats (Kingma and Welling, 2014, B).
+    """Return KL(N(μ, σ²) ‖ N(0, I)) = ½ Σ (μ² + σ² − 1 − log σ²) at each position, nats (Kingma and Welling, 2014, B).
 
     Args:
         mean: μ, (B, d, h, w).
         log_variance: log σ², (B, d, h, w).
 
     Returns:
-        Sum over channels, mean over positions, (B,).
+        Sum over channels, (B, 1, h, w).
     """
     # expm1 keeps what 1 would swallow of a σ² near 1
     terms = (mean.square() + torch.expm1(log_variance) - log_variance) / 2
-    return terms.sum(dim=1).mean(dim=(1, 2))
+    return terms.sum(dim=1, keepdim=True)

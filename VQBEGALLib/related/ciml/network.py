@@ -25,11 +25,11 @@ class Attention:
     """What the segmentation of slices took from their partners.
 
     Args:
-        gate: share that was let through, on the segmented slices, 0 to 1, (B, 1, H, W).
-        read: where it was read, on the partners, the largest of each slice 1, (B, 1, H, W).
+        taken: where on the segmented slices, 0 to 1, (B, 1, H, W), see :attr:`Message.taken`.
+        read: from where on the partners, 0 to 1, (B, 1, H, W), see :attr:`Message.read`.
     """
 
-    gate: Tensor
+    taken: Tensor
     read: Tensor
 
 
@@ -98,11 +98,11 @@ class CIML(JoinedNetwork):
         own, other = (self.encoder_m, self.encoder_c) if auxiliary else (self.encoder_c, self.encoder_m)
         message = self.pass_message(own(x).features, other(partner).features, auxiliary=auxiliary)
         size = x.shape[2:]
-        gate, read = (
+        taken, read = (
             functional.interpolate(each, size=size, mode="bilinear", align_corners=False)
-            for each in (message.gate, message.read)
+            for each in (message.taken, message.read)
         )
-        return Attention(gate, read)
+        return Attention(taken, read)
 
 
 def _forget(head: nn.Conv2d, tasks: Sequence[bool]) -> None:

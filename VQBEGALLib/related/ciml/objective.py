@@ -30,8 +30,8 @@ def require_registered(labelled: Sequence[Example], config: Config) -> None:
     strange = any(pair.partner is not None and not pair.aligned for pair in pairs)
     if missing and (strange or not any(pair.aligned for pair in pairs)):
         raise InputError(
-            f"primary_tasks leaves {', '.join(missing)} to the {config.slices.auxiliary_modality}, but not all patients "
-            "have both volumes on one grid.",
+            f"primary_tasks leaves {', '.join(missing)} to the {config.slices.auxiliary_modality}, but not all "
+            "patients have both volumes on one grid.",
             "Leave primary_tasks empty, or give registered volumes of one grid.",
         )
 
