@@ -191,6 +191,8 @@ class Attention(PanelScenario):
         slicer.util.loadScene(str(saved))
         driver.process(0.3)
         self.assertEqual(self.maps(), [])
+        slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")  # may get the map's ID
+        self.assertIsNone(self.shown())
         self.assertEqual(self.told, [])
 
     def maps(self):
