@@ -172,32 +172,36 @@ def tables(rows: list[dict[str, Any]]) -> str:
         "# CMC on a registered pair",
         "",
         "One person, MR T1 in phase (primary) and opposed phase (auxiliary), one grid. Mean ± standard deviation over "
-        f"{len({row['seed'] for row in rows})} seeds, each with its own labelled slices, of the Dice over the slices "
-        "without labels, on the network's grid of 64 × 64 pixels: of each contrast's mask with the other contrast as "
-        "partner and alone; agreement is the Dice between both contrasts' masks, CAC the loss of that name. The "
-        "unlabelled slices are those that CMC trains on without labels. All from `registered_pair.py`; no setting was "
-        "chosen by them. One person allows no statement about others.",
+        "seeds, each with its own labelled slices, of the Dice over the slices without labels, on the network's grid "
+        "of 64 × 64 pixels: of each contrast's mask with the other contrast as partner and alone; agreement is the "
+        "Dice between both contrasts' masks, CAC the loss of that name. The slices without labels are those that CMC "
+        "trains on as unlabelled pairs. All from `registered_pair.py`; no setting was chosen by them. One person "
+        "allows no statement about others.",
     ]
     for share, labels in CASES:
-        chosen = [row for row in rows if (row["labels"], row["share"]) == (labels, share)]
+        chosen = complete([row for row in rows if (row["labels"], row["share"]) == (labels, share)])
         if chosen:
-            title = f"## {len(chosen[0]['labelled'])} of {chosen[0]['slices']} slices, {LABELS[labels]}"
+            seeds = len(chosen) // len(ARMS)
+            title = f"## {len(chosen[0]['labelled'])} of {chosen[0]['slices']} slices, {LABELS[labels]}, {seeds} seeds"
             lines += ["", title, "", *score_table(chosen), "", *curve_table(chosen)]
     return "\n".join(lines) + "\n"
+
+
+def complete(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows of the seeds on which every arm is done."""
+    done = [row["seed"] for row in rows]
+    return [row for row in rows if done.count(row["seed"]) == len(ARMS)]
 
 
 def score_table(rows: list[dict[str, Any]]) -> list[str]:
     """Return what each arm reached, and on how many seeds it lies above the plain network."""
     lines = [f"| arm | {' | '.join(MEASURES.values())} | seconds |", "|---" * (len(MEASURES) + 2) + "|"]
-    plain = {row["seed"]: row for row in rows if row["arm"] == "plain"}
-    for arm in ARMS:
-        of_arm = [row for row in rows if row["arm"] == arm]
-        if of_arm:
-            cells = [spread([row[name] for row in of_arm]) for name in MEASURES]
-            lines.append(f"| {arm} | {' | '.join(cells)} | {np.mean([row['seconds'] for row in of_arm]):.0f} |")
+    by_arm = {arm: {row["seed"]: row for row in rows if row["arm"] == arm} for arm in ARMS}
+    for arm, found in by_arm.items():
+        cells = [spread([row[name] for row in found.values()]) for name in MEASURES]
+        lines.append(f"| {arm} | {' | '.join(cells)} | {np.mean([row['seconds'] for row in found.values()]):.0f} |")
     for arm in list(ARMS)[1:]:
-        paired = [(row, plain[row["seed"]]) for row in rows if row["arm"] == arm and row["seed"] in plain]
-        wins = [sum(row[name] > other[name] for row, other in paired) for name in MEASURES]
+        wins = [sum(row[name] > by_arm["plain"][seed][name] for seed, row in by_arm[arm].items()) for name in MEASURES]
         lines.append(f"| {arm}, seeds above plain | {' | '.join(map(str, wins))} | |")
     return lines
 
