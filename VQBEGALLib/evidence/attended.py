@@ -73,7 +73,7 @@ def attended(source: Source) -> list[Section]:
     try:
         section.cards = _cards(source, source.last.index, split)
         if not section.cards:
-            section.notes.append(f"No {split} patient has a {second} partner that the network may use.")
+            section.notes.append(f"No {split} patient has a partner ({second}) that the network may use.")
     except (InputError, StudyError) as error:
         source.reporter.warn(str(error))
         section.notes.append(f"What was read cannot be shown. {error}")

@@ -173,6 +173,11 @@ def test_tasks_that_do_not_fit_the_organs_are_refused(
         settings("ciml", organ=TWO, **tasks)
 
 
+def test_tasks_are_text() -> None:
+    with pytest.raises(InputError, match="primary_tasks is 3"):
+        Config.from_json({"ciml": {"primary_tasks": 3}})
+
+
 def test_a_task_map(settings: Callable[..., Config]) -> None:
     config = settings("ciml", organ="liver, spleen, aorta", primary_tasks=" aorta,liver ")
     assert config.ciml.task_map(config.organs) == ((True, False, True), (True, True, True))
@@ -204,3 +209,18 @@ def test_an_organ_left_to_the_auxiliary_needs_registered_pairs(aligned: str, tin
     else:
         with pytest.raises(InputError, match="primary_tasks leaves spleen to the MR"):
             begin()
+
+
+def test_the_price_keeps_its_precision_in_16_bits(
+    settings: Callable[..., Config], make_batch: Callable[..., Batch]
+) -> None:
+    config = settings("ciml", supervise="both")
+    model = build_network(config, seed=0).train()
+    expected = loss_of(model, make_batch(), config).terms["kl"]
+    model = build_network(config, seed=0).train()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = loss_of(model, make_batch(), config)
+    loss.total.backward()
+    assert loss.terms["kl"].dtype == torch.float32
+    assert float(loss.terms["kl"]) == pytest.approx(float(expected), rel=0.05)
+    assert all(grad.isfinite().all() for grad in grads(model))
