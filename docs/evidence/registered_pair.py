@@ -58,7 +58,7 @@ MEASURES = {
     "opposed_phase_alone": "opposed phase alone",
     "agreement": "agreement",
     "agreement_alone": "agreement, each alone",
-    "cac": "CAC",
+    "cac": "CAC, less is better",
 }
 
 
@@ -173,10 +173,10 @@ def tables(rows: list[dict[str, Any]]) -> str:
         "",
         "One person, MR T1 in phase (primary) and opposed phase (auxiliary), one grid. Mean ± standard deviation over "
         "seeds, each with its own labelled slices, of the Dice over the slices without labels, on the network's grid "
-        "of 64 × 64 pixels: of each contrast's mask with the other contrast as partner and alone; agreement is the "
-        "Dice between both contrasts' masks, CAC the loss of that name. The slices without labels are those that CMC "
-        "trains on as unlabelled pairs. All from `registered_pair.py`; no setting was chosen by them. One person "
-        "allows no statement about others.",
+        "of 64 × 64 pixels: of each contrast's mask with the other contrast as partner and alone. Agreement is the "
+        "Dice between both contrasts' masks, two empty masks agreeing in full; CAC is the loss of that name. The "
+        "slices without labels are those that CMC trains on as unlabelled pairs. All from `registered_pair.py`; no "
+        "setting was chosen by them. One person allows no statement about others.",
     ]
     for share, labels in CASES:
         chosen = complete([row for row in rows if (row["labels"], row["share"]) == (labels, share)])
