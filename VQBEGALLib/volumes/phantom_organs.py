@@ -76,10 +76,11 @@ def _kidneys(pose: Pose, canvas: Canvas) -> None:
         )
         kidney = ellipsoid(position, centre, (27, 24, 52), lean=(side * -0.2, -0.12, side * -0.35))
         hilum = ellipsoid(position, (centre[0] - side * 20, centre[1] - 6, centre[2]), (17, 8, 22))
-        canvas.paint("kidney_cortex", kidney, box, part_of="left kidney" if side > 0 else "right kidney")
+        organ = "left kidney" if side > 0 else "right kidney"
+        canvas.paint("kidney_cortex", kidney, box, part_of=organ)
         angle = np.arctan2(position[1] - centre[1], position[0] - centre[0])
         pyramids = 2.5 * np.cos(6 * angle) * np.cos((position[2] - centre[2]) * 0.35)
-        canvas.paint("kidney_medulla", kidney + 7 + pyramids, box, part_of=None)
+        canvas.paint("kidney_medulla", kidney + 7 + pyramids, box, part_of=organ)
         canvas.paint("fat", hilum, box)
         canvas.paint("fluid", hilum + 5, box)
 
@@ -100,9 +101,9 @@ def _stomach(pose: Pose, canvas: Canvas) -> None:
     stomach = tube(position, (*points, (-26, -30, -100)), [*(radius * size for _, radius in parts), 11])
     stomach = smooth_maximum(stomach + 0.5 * pose.surface[box], _under_diaphragm(pose, box), 10)
     canvas.paint("bowel", stomach, box, part_of="stomach")
-    canvas.paint("stomach_food", stomach + 4, box, part_of=None)
+    canvas.paint("stomach_food", stomach + 4, box, part_of="stomach")
     level = pose.fixed[1][0, box[1], 0][None, :, None] - pose.anatomy.air
-    canvas.paint("gas", np.maximum(stomach + 4, level), box, part_of=None)
+    canvas.paint("gas", np.maximum(stomach + 4, level), box, part_of="stomach")
 
 
 def _liver(pose: Pose, canvas: Canvas) -> None:
@@ -149,7 +150,7 @@ def _gallbladder(pose: Pose, canvas: Canvas) -> None:
     box, position = pose.near((centre[0] - 20, centre[1] - 25, centre[2] - 30), (centre[0] + 20, centre[1] + 25, -55))
     gallbladder = ellipsoid(position, centre, (13, 17, 27), lean=(0.2, 0.3, 0))
     canvas.paint("bowel", gallbladder, box, part_of="gallbladder")
-    canvas.paint("bile", gallbladder + 1.5, box, part_of=None)
+    canvas.paint("bile", gallbladder + 1.5, box, part_of="gallbladder")
 
 
 def _vessels(pose: Pose, canvas: Canvas) -> None:
