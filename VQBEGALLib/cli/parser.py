@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
 from VQBEGALLib import __version__
-from VQBEGALLib.cli import exchange_parser
-from VQBEGALLib.config import METHODS, PRESETS
-from VQBEGALLib.study.cohort import numbers
-from VQBEGALLib.study.records import SPLITS
+from VQBEGALLib.cli import exchange_parser, study_parser
+from VQBEGALLib.cli.option_types import SEED, values, whole
 
 EPILOG = """\
 exit codes:
@@ -21,8 +18,6 @@ exit codes:
 A study is a folder. `next` writes the slices to annotate, `label` takes the answers, `train` learns from them;
 `run` does all three with an oracle, for experiments. Every command can be interrupted and repeated.
 """
-
-STUDY = "A study is a folder with copies of your volumes, your annotations and every round's network."
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -36,7 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"vqbegal {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
     _phantom(commands)
-    _study(commands)
+    study_parser.add_commands(commands, _add)
     _rounds(commands)
     _benchmark(commands)
     _use(commands)
@@ -85,35 +80,6 @@ def _add(
     return parser
 
 
-def whole(low: int, high: int = 2**31 - 1) -> Callable[[str], int]:
-    """Return the type of an option that is a whole number in a range."""
-
-    def read(text: str) -> int:
-        try:
-            number = int(text)
-        except ValueError:
-            number = low - 1
-        if not low <= number <= high:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high}")
-        return number
-
-    return read
-
-
-def values(text: str) -> tuple[int, ...]:
-    """Read the values of organs in a labelmap, ``6,2,3``."""
-    try:
-        found = numbers(text)
-    except ValueError:
-        found = (-1,)
-    if min(found) < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers, for example 6,2,3")
-    return found
-
-
-SEED = whole(0, 2**32 - 1)
-
-
 def _phantom(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _add(commands, "phantom", "phantom", "Write a cohort of simulated CT/MR abdomens with reference labels.")
     parser.add_argument("folder", type=Path, metavar="DIR", help="written into: ct, mr, ct_liver, mr_liver, split.json")
@@ -141,109 +107,6 @@ def _phantom(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     parser.add_argument("--rounds", type=whole(1), default=3, metavar="N", help="rounds, the first included; default 3")
     parser.add_argument("--seed", type=SEED, default=0, metavar="N", help="fixes every draw; default 0")
-
-
-def _study(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    group = commands.add_parser("study", help="Create a study, or change its cases and settings.", description=STUDY)
-    parts = group.add_subparsers(metavar="ACTION", required=True, title="actions")
-    create = _add(
-        parts,
-        "create",
-        "study_create",
-        "Create a study: volumes are checked and copied, the originals stay untouched. Without --primary and "
-        "--table it has no cases yet; `study add` adds them.",
-    )
-    create.add_argument("study", type=Path, metavar="STUDY", help="folder to make; must not exist yet, or be empty")
-    _cohort(create, required=False)
-    create.add_argument(
-        "--preset",
-        choices=tuple(PRESETS),
-        default="small",
-        help="settings for tests (tiny), a laptop (small, default) or a GPU (paper)",
-    )
-    create.add_argument(
-        "--method",
-        choices=tuple(METHODS),
-        metavar="NAME",
-        help="how networks are built and trained: default (VQ-BEGAL), paper-literal (its equations as printed), "
-        "primary-only (no auxiliary), plain (no codebook), or one of the related systems cmc, ciml and cmems "
-        "(docs/settings.md); the same as --set method=NAME",
-    )
-    create.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="assignments",
-        help=f"change a setting (docs/settings.md), repeatable; method={'|'.join(METHODS)} sets several at once",
-    )
-    create.add_argument("--seed", type=SEED, default=0, metavar="N", help="fixes every draw of the study; default 0")
-    create.add_argument(
-        "--encoder-weights",
-        type=Path,
-        metavar="FILE",
-        help="safetensors file that the encoders begin with in each round: model.safetensors of another study's round, "
-        "or SAM, SAM-Med2D or SAM-Med3D for --method cmc --set encoder=vit; copied into the study",
-    )
-    add = _add(parts, "add", "study_add", "Add cases to a study; those that it has stay as they are.")
-    add.add_argument("study", type=Path, metavar="STUDY")
-    _cohort(add, required=True)
-    remove = _add(
-        parts, "remove", "study_remove", "Take cases out of a study and delete its copies; only such as no round uses."
-    )
-    remove.add_argument("study", type=Path, metavar="STUDY")
-    remove.add_argument("cases", nargs="+", metavar="CASE", help="names, as `next` prints them")
-    split = _add(
-        parts,
-        "split",
-        "study_split",
-        "Let a case serve training, validation or testing, with all volumes of its patient, while no round uses it.",
-    )
-    split.add_argument("study", type=Path, metavar="STUDY")
-    split.add_argument("case", metavar="CASE", help="its name")
-    split.add_argument("split", choices=SPLITS, help="what it serves from now on")
-    change = _add(parts, "set", "study_set", "Change settings of a study, for example to raise total_budget.")
-    change.add_argument("study", type=Path, metavar="STUDY")
-    change.add_argument("assignments", nargs="+", metavar="KEY=VALUE", help="settings as in docs/settings.md")
-
-
-def _cohort(parser: argparse.ArgumentParser, *, required: bool) -> None:
-    source = parser.add_mutually_exclusive_group(required=required)
-    source.add_argument(
-        "--primary", type=Path, metavar="DIR", help="volumes to segment: files, or DICOM series folders"
-    )
-    source.add_argument(
-        "--table",
-        type=Path,
-        metavar="CSV",
-        help="instead of folders, one line a case: case, primary, auxiliary, primary_labels, auxiliary_labels, "
-        "primary_values, auxiliary_values, patient, split, primary_source, auxiliary_source (DICOM files that the "
-        "volume was made of)",
-    )
-    parser.add_argument(
-        "--auxiliary", type=Path, metavar="DIR", help="volumes of the other modality; paired by name where names agree"
-    )
-    parser.add_argument(
-        "--primary-labels",
-        type=Path,
-        metavar="DIR",
-        help="reference labelmaps by the same names, for the oracle and for scores",
-    )
-    parser.add_argument("--auxiliary-labels", type=Path, metavar="DIR", help="the same for the other modality")
-    parser.add_argument(
-        "--primary-values",
-        type=values,
-        metavar="N,N,…",
-        help="value of each organ in these labelmaps, in the order of the setting organ, for example 6,2,3; 0 for one "
-        "that they do not know; without it one organ may have any value, and several have 1, 2, …",
-    )
-    parser.add_argument("--auxiliary-values", type=values, metavar="N,N,…", help="the same for the other modality")
-    parser.add_argument(
-        "--split",
-        type=Path,
-        metavar="FILE",
-        help='JSON: {"train": [names], "validation": [names], "test": [names]}; drawn 60:20:20 by the seed without it',
-    )
 
 
 def _rounds(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

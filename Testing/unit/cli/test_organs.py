@@ -140,3 +140,8 @@ def test_a_method_is_named_once(call, tmp_path, options):
     told = call("study", "create", tmp_path / "c", *options, *values, *both)
     assert told.code == 3 and "different methods" in told.err
     assert call("study", "create", tmp_path / "c", "--method", "none").code == 2
+
+
+def test_the_phantom_has_no_label_of_what_it_does_not_paint(call, tmp_path):
+    told = call("phantom", tmp_path / "data", "--subjects", 1, "--organs", "liver, tail")
+    assert told.code == 3 and "phantom has no tail" in told.err and "left kidney" in told.err
