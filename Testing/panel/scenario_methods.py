@@ -154,6 +154,8 @@ class Attention(PanelScenario):
         self.assertTrue((slicer.util.arrayFromVolume(node)[order] == self.percent).all())
         display = node.GetDisplayNode()
         self.assertEqual((display.GetWindowLevelMin(), display.GetWindowLevelMax()), (0, 100))
+        self.assertTrue(display.GetApplyThreshold(), "Where nothing was read the image stays as it is.")
+        self.assertLess(1, display.GetLowerThreshold())
         color = [0.0] * 4
         display.GetColorNode().GetColor(100, color)
         self.assertGreater(color[0], 0.9)

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from VQBEGALPanel.highlight import SliceViews
     from VQBEGALPanel.session import Session
 
-TOP = 100
-"""Value of a place that takes all of the other modality's message, per cent."""
+LEAST, TOP = 5, 100
+"""Values that are shown, per cent; where less was read the image stays as it is."""
 
 OPACITY = 0.5
 COLORS = np.array([(68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37)]) / 255
@@ -48,7 +48,7 @@ class AttentionOverlay:
         """
         self.put_away()
         node = self._session.scene.attention(case)
-        node.GetDisplayNode().SetAndObserveColorNodeID(_color_table().GetID())
+        _set_up(node.GetDisplayNode())
         self._node_id, self.case, self._key = node.GetID(), case, self._made(case)
         self._views.lay_over(view, node, OPACITY)
 
@@ -84,11 +84,21 @@ class AttentionOverlay:
 
 
 def color_scale(width: int, height: int) -> qt.QPixmap:
-    """Return the colours from 0 to :data:`TOP` as a strip."""
-    image = qt.QImage(TOP + 1, 1, qt.QImage.Format_RGB32)
-    for value, color in enumerate(_colors()):
-        image.setPixel(value, 0, qt.QColor(*(round(255 * part) for part in color)).rgb())
+    """Return the colours from :data:`LEAST` to :data:`TOP` as a strip."""
+    image = qt.QImage(TOP + 1 - LEAST, 1, qt.QImage.Format_RGB32)
+    for place, color in enumerate(_colors()[LEAST:]):
+        image.setPixel(place, 0, qt.QColor(*(round(255 * part) for part in color)).rgb())
     return qt.QPixmap.fromImage(image).scaled(width, height)
+
+
+def _set_up(display: slicer.vtkMRMLScalarVolumeDisplayNode) -> None:
+    """Let a map show with the same colours whatever its values."""
+    display.SetAndObserveColorNodeID(_color_table().GetID())
+    display.SetAutoWindowLevel(False)
+    display.SetWindowLevelMinMax(0, TOP)
+    display.SetThreshold(LEAST, TOP)
+    display.SetApplyThreshold(True)
+    display.SetSaveWithScene(False)
 
 
 def _colors() -> list[tuple[float, float, float]]:

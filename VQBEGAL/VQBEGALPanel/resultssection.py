@@ -10,7 +10,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from VQBEGALLib.slices import SliceFrame
-from VQBEGALPanel.attention import color_scale
+from VQBEGALPanel.attention import LEAST, TOP, color_scale
 from VQBEGALPanel.highlight import RESULTS
 from VQBEGALPanel.plots import show_learning_curve, strip
 from VQBEGALPanel.sections import Gate, attempt, fill_names
@@ -45,6 +45,7 @@ class ResultsSection:
         ui.show3D.connect("toggled(bool)", lambda on: attempt(self._show_3d)(on))
         ui.showAttention.connect("toggled(bool)", lambda on: attempt(self._show_attention)(on))
         ui.attentionScale.setPixmap(color_scale(*_SCALE))
+        ui.attentionBottom.text = _("{share} %").format(share=LEAST)
         viewer.attention.put_away_hook = self._update_attention
         ui.showCurve.connect("clicked()", attempt(self.show_curve))
 
@@ -93,7 +94,9 @@ class ResultsSection:
         ui.showAttention.blockSignals(blocked)
         ui.attentionLegend.visible = up
         if up:
-            ui.attentionTop.text = _("100 % read from the {modality}").format(modality=scene.modality("auxiliary"))
+            ui.attentionTop.text = _("{share} % read from the {modality}").format(
+                share=TOP, modality=scene.modality("auxiliary")
+            )
 
     def _show_3d(self, visible: bool) -> None:
         if self._session.scene is not None and self.case():

@@ -186,12 +186,6 @@ class Scene:
                 _("Segment the case again."),
             )
         node.SetSaveWithScene(False)
-        display = node.GetDisplayNode()
-        display.SetAutoWindowLevel(False)
-        display.SetWindowLevelMinMax(0, 100)
-        display.SetThreshold(1, 100)  # outside of what the network saw the image stays as it is
-        display.SetApplyThreshold(True)
-        display.SetSaveWithScene(False)
         self._mark(node, case, "attention")
         return node
 
