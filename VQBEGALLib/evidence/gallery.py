@@ -5,12 +5,16 @@ from __future__ import annotations
 import csv
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import cycle
+from typing import Any
+
+import numpy.typing as npt
 
 from VQBEGALLib.errors import InputError, StudyError
 from VQBEGALLib.evidence import figures, montage
 from VQBEGALLib.evidence.figures import ScoredSlice
 from VQBEGALLib.evidence.numerals import number, small_number
-from VQBEGALLib.evidence.plotting import ORANGE, ROLE_COLOURS, ROLE_WORDS, SKY
+from VQBEGALLib.evidence.plotting import ORANGE, ORGAN_COLOURS, ROLE_COLOURS, ROLE_WORDS, SKY
 from VQBEGALLib.evidence.results import every_request
 from VQBEGALLib.evidence.section import Card, Section, Source, dice_by_case
 from VQBEGALLib.metrics import dice
@@ -40,7 +44,11 @@ def segmentations(source: Source) -> Section:
         f"{how} After round {source.last.index}, from {source.given(auxiliary=False)}. Four slices through the organ, "
         "head first, seen from the feet: the patient's right (R) is on the left. Slices count from 0."
     )
+    organs = source.study.config.organs
     section.legend = [(SKY, "reference"), (ORANGE, "segmentation")]
+    if len(organs) > 1:
+        section.legend = list(zip(cycle(ORGAN_COLOURS), organs))
+        section.text.append("Solid: segmentation. Dashed: reference. Dice on a slice: mean over the organs it shows.")
     try:
         section.cards = _outlined(source, source.last.index, split, chosen)
     except (InputError, StudyError) as error:
@@ -79,15 +87,29 @@ def _outlined(source: Source, index: int, split: Split, chosen: Sequence[str]) -
             volume, reference = study.volume(name), study.reference(name)
             slices, pixel = montage.shown_slices(volume, prediction, reference, study.config.slices)
             alt = f"{name}: slices with outlines of segmentation and reference."
-            picture = montage.case_montage(slices, pixel, name=f"segmentation_{place}", alt=alt)
+            organs = study.config.organs
+            picture = montage.case_montage(slices, pixel, organs=len(organs), name=f"segmentation_{place}", alt=alt)
             lines = ["The network found nothing."] if not prediction.voxels.any() else []
             if reference is None:
                 lines.append("There are no reference labels.")
             else:
-                lines.append(f"Dice of the whole volume {number(dice(prediction.voxels, reference.voxels), 3)}.")
+                lines.append(_whole(prediction.voxels, reference.voxels, study.reference_organs(name), organs))
             cards.append(Card(picture, name, lines))
             stage.advance()
     return cards
+
+
+def _whole(
+    prediction: npt.NDArray[Any], reference: npt.NDArray[Any], known: Sequence[str], organs: Sequence[str]
+) -> str:
+    """Return the Dice of the whole volume in words, of each organ that the reference knows."""
+    found = {
+        organ: number(dice(prediction == value, reference == value), 3)
+        for value, organ in enumerate(organs, start=1)
+        if organ in known
+    }
+    each = ", ".join(f"{organ} {value}" for organ, value in found.items())
+    return f"Dice of the whole volume {each if len(organs) > 1 else ''.join(found.values())}."
 
 
 def chosen(source: Source) -> Section:

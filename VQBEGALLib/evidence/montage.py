@@ -12,7 +12,7 @@ import numpy.typing as npt
 from VQBEGALLib.config import SliceSettings
 from VQBEGALLib.errors import InputError
 from VQBEGALLib.evidence.plotting import (
-    ORANGE,
+    ORGAN_COLOURS,
     SKY,
     Picture,
     drawing,
@@ -46,8 +46,8 @@ class ShownSlice:
     Args:
         index: slice number along the volume's own array axis.
         image: 0 to 1.
-        prediction: non-zero inside.
-        reference: non-zero inside; None where there is none.
+        prediction: value of the organ, 0 outside.
+        reference: likewise; None where there is none.
     """
 
     index: int
@@ -84,12 +84,15 @@ def spread(planes: npt.NDArray[Any], *, upward: bool) -> list[int]:
     return found[::-1] if upward else found
 
 
-def case_montage(slices: Sequence[ShownSlice], pixel: tuple[float, float], *, name: str, alt: str) -> Picture:
+def case_montage(
+    slices: Sequence[ShownSlice], pixel: tuple[float, float], *, organs: int = 1, name: str, alt: str
+) -> Picture:
     """Draw a case's slices in a row with the outlines of prediction and reference, each pixel in its true proportions.
 
     Args:
         slices: of one case, all of one shape.
         pixel: row and column spacing, mm.
+        organs: how many values the labels have; each of several organs has a colour, and the reference is dashed.
         name: stem of the figure's file.
         alt: what it shows.
 
@@ -107,30 +110,39 @@ def case_montage(slices: Sequence[ShownSlice], pixel: tuple[float, float], *, na
         figure.set_facecolor("black")
         for number, each in enumerate(slices):
             axes = figure.add_axes((number / len(slices), 0, 1 / len(slices), 1))
-            _slice(axes, each, pixel)
+            _slice(axes, each, pixel, organs)
         return finished(figure, name, alt)
 
 
-def _slice(axes: Axes, shown: ShownSlice, pixel: tuple[float, float]) -> None:
+def _slice(axes: Axes, shown: ShownSlice, pixel: tuple[float, float], organs: int) -> None:
     axes.imshow(shown.image, cmap="gray", vmin=0, vmax=1, aspect=pixel[0] / pixel[1], interpolation="bilinear")
     axes.set_axis_off()
-    if shown.reference is not None:
-        _outline(axes, shown.reference, SKY, 1.7)
-    _outline(axes, shown.prediction, ORANGE, 1.0)
+    for value in range(1, organs + 1):
+        colour = ORGAN_COLOURS[(value - 1) % len(ORGAN_COLOURS)]
+        if shown.reference is not None:
+            _outline(axes, shown.reference == value, SKY if organs == 1 else colour, 1.7, dashed=organs > 1)
+        _outline(axes, shown.prediction == value, colour, 1.0)
     text: dict[str, Any] = {"color": "white", "fontsize": 10, "transform": axes.transAxes}
     text["bbox"] = {"facecolor": "black", "alpha": 0.55, "edgecolor": "none", "pad": 1.5}
     axes.text(0.02, 0.98, f"slice {shown.index}", ha="left", va="top", **text)
     if shown.reference is not None:
-        value = dice(shown.prediction, shown.reference)
-        axes.text(0.98, 0.98, f"Dice {value:.3f}", ha="right", va="top", **text)
+        agreement = mean_dice(shown.prediction, shown.reference, organs)
+        axes.text(0.98, 0.98, f"Dice {agreement:.3f}", ha="right", va="top", **text)
     axes.text(0.02, 0.5, "R", ha="left", va="center", **text)
 
 
-def _outline(axes: Axes, mask: Plane, colour: str, width: float) -> None:
+def mean_dice(prediction: Plane, reference: Plane, organs: int) -> float:
+    """Return the mean Dice of the organs that a slice shows in either labelling; 1 where it shows none."""
+    shown = [value for value in range(1, organs + 1) if (prediction == value).any() or (reference == value).any()]
+    return float(np.mean([dice(prediction == value, reference == value) for value in shown])) if shown else 1.0
+
+
+def _outline(axes: Axes, mask: Plane, colour: str, width: float, *, dashed: bool = False) -> None:
     if mask.any():
-        padded = np.pad(mask != 0, 1).astype(np.uint8)  # an organ cut by the image's edge is closed there
+        padded = np.pad(mask, 1).astype(np.uint8)  # an organ cut by the image's edge is closed there
         rows, columns = (np.arange(-1, count + 1) for count in mask.shape)
-        axes.contour(columns, rows, padded, levels=[0.5], colors=[colour], linewidths=width)
+        look: dict[str, Any] = {"colors": [colour], "linewidths": width, "linestyles": "--" if dashed else "-"}
+        axes.contour(columns, rows, padded, levels=[0.5], **look)
         axes.set(xlim=(-0.5, mask.shape[1] - 0.5), ylim=(mask.shape[0] - 0.5, -0.5))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 NOTHING = "–"
 
@@ -69,6 +70,16 @@ def counted(count: float, word: str) -> str:
         ('1 seed', '4 seeds')
     """
     return f"{number(int(count))} {word}" + ("" if count == 1 else "s")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as a list in a sentence.
+
+    Examples:
+        >>> listed(["liver"]), listed(["liver", "spleen", "left kidney"])
+        ('liver', 'liver, spleen and left kidney')
+    """
+    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
 
 
 def p_value(value: object) -> str:

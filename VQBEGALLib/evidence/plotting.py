@@ -35,6 +35,9 @@ ROLE_COLOURS = {"decoder": ORANGE, "encoder": BLUE, "all": GREEN}
 ROLE_WORDS = {"decoder": "trains the decoder", "encoder": "trains the encoders", "all": "trains the whole network"}
 MODALITY_COLOURS = {"primary": BLUE, "auxiliary": VERMILION}
 
+ORGAN_COLOURS = (ORANGE, SKY, GREEN, PURPLE, VERMILION, BLUE, "#F0E442")
+"""Colours of several organs, in turn. Those of anatomical atlases are too much alike: both kidneys have the same."""
+
 PIXEL = 96.0
 """CSS pixels in an inch."""
 SCALE = 2

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from VQBEGALLib import __version__
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.evidence import attended, gallery, results, tables
+from VQBEGALLib.evidence.numerals import listed
 from VQBEGALLib.evidence.plotting import Picture, need
 from VQBEGALLib.evidence.section import Source
 from VQBEGALLib.storage import make_folder, read_lines, storing, write_bytes
@@ -105,7 +106,7 @@ def _front(source: Source) -> dict[str, Any]:
     study, config = source.study, source.study.config
     return {
         "name": study.folder.name,
-        "organ": config.organ,
+        "organ": listed(config.organs),
         "primary": source.primary,
         "auxiliary": source.auxiliary if study.auxiliaries() else "",
         "tiles": results.tiles(source),

@@ -60,16 +60,25 @@ def patients(source: Source) -> Section:
             "with Dice 0 and with its image's diagonal as both distances."
         )
     if found:
-        section.tables.append(("Validation patients", tables.score_table({source.validation_input(last): found})))
+        _scores(section, "Validation patients", {source.validation_input(last): found})
     else:
         section.notes.append("No validation patient has been evaluated after this round.")
     if test:
-        section.tables.append(("Test patients", tables.score_table(test)))
+        _scores(section, "Test patients", test)
         if len(test) == 1:
             section.notes.append(f"The test patients were evaluated without {source.auxiliary} only.")
     else:
         section.notes.append("No test patient has been evaluated after this round.")
     return section
+
+
+def _scores(section: Section, title: str, evaluations: Mapping[str, Mapping[str, Any]]) -> None:
+    """Add the table of a split; with several organs its values are means over them, and each organ has its own."""
+    section.tables.append((title, tables.score_table(evaluations)))
+    by_organ = tables.organ_evaluations(evaluations)
+    if by_organ:
+        section.tables.append((f"{title}, by organ", tables.organ_table(evaluations)))
+        section.folded += [(f"{title}: {organ}", tables.score_table(found)) for organ, found in by_organ.items()]
 
 
 def training(source: Source) -> Section:

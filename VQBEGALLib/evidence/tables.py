@@ -72,6 +72,33 @@ def score_table(evaluations: Mapping[str, Mapping[str, Any]]) -> Table:
     )
 
 
+def organ_evaluations(evaluations: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Mapping[str, Any]]]:
+    """Return evaluations of several organs by organ, each like one of that organ alone; empty where there is one."""
+    organs = list(dict.fromkeys(organ for each in evaluations.values() for organ in each["summary"].get("organs", {})))
+    return {
+        organ: {
+            label: {
+                "cases": {
+                    name: score["organs"][organ] for name, score in each["cases"].items() if organ in score["organs"]
+                },
+                "summary": each["summary"]["organs"].get(organ, {}),
+            }
+            for label, each in evaluations.items()
+        }
+        for organ in organs
+    }
+
+
+def organ_table(evaluations: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Return the mean scores of each organ, one row an organ; evaluations stand side by side."""
+    rows = [
+        [organ, *_flat([number(each["summary"].get("n")), *_summary(each, "mean")] for each in found.values())]
+        for organ, found in organ_evaluations(evaluations).items()
+    ]
+    columns = ["organ", *["cases", *(heading for heading, _ in METRICS.values())] * len(evaluations)]
+    return Table(columns, rows, groups=[("", 1), *((label, 1 + len(METRICS)) for label in evaluations)])
+
+
 def _flat(parts: Iterable[Sequence[str]]) -> list[str]:
     return [text for part in parts for text in part]
 
@@ -102,6 +129,8 @@ def remark(score: Mapping[str, Any]) -> str:
     """Return in words what is wrong with a case's score; empty where nothing is."""
     if not score:
         return "not evaluated"
+    if lost := [organ for organ, each in score.get("organs", {}).items() if each.get("failed")]:
+        return f"failed: {', '.join(lost)}"
     if score.get("failed"):
         return "failed: nothing found" if score.get("volume_difference_ml", -1) < 0 else "failed: reference is empty"
     return "misses the organ" if score.get("dice") == 0 else ""
@@ -142,7 +171,7 @@ def cohort(study: Study) -> Table:
 def settings(config: Config) -> Table:
     """Return every setting with its value and the preset ``small``'s."""
     data = config.to_json()
-    rows = [["", "organ", config.organ, "liver", "Structure that is segmented."]]
+    rows = [["", "organ", config.organ, "liver", "What is segmented."]]
     rows.append(["", "seed", str(config.seed), "0", "Fixes every random draw."])
     for item in describe():
         mine, default = data[item["section"]][item["name"]], item["presets"]["small"]
