@@ -57,7 +57,7 @@ class Message:
 
     @property
     def read(self) -> Tensor:
-        """What was taken from each of the sender's positions, in all but at most 1, (B, 1, h', w')."""
+        """Sum of what was taken from each of the sender's positions, cut off at 1, (B, 1, h', w')."""
         scale = self.attention.shape[2] / self.attention.shape[1]  # 1 unless the sender's map was averaged down
         taken: Tensor = scale * (self.taken.flatten(2) @ self.attention)  # (B, 1, h' w')
         return taken.clamp(max=1).reshape(len(taken), 1, *self.grid)
@@ -68,8 +68,8 @@ class MessagePassing(nn.Module):
 
     The receiver's positions ask and the sender's answer. Content decides who answers, weighed by how near both lie in
     the slice: where slices are registered the answer is the sender's own place, and the learnt reach says how far to
-    look where they are not. Neither gate nor bottleneck has a bias behind the gate, so that a closed gate sends exactly
-    N(0, I): no information at no cost.
+    look where they are not. Nothing behind the gate has a bias, so that a closed gate sends exactly N(0, I): no
+    information at no cost.
 
     Args:
         channels: of the features, d.

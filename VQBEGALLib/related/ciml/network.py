@@ -36,12 +36,13 @@ class Attention:
 class CIML(JoinedNetwork):
     """Encoder and decoder of each modality, with messages in place of the partner's map.
 
+    Where an organ is not a segmentor's task its logit is :data:`UNKNOWN`, or the other segmentor's where both slices
+    show the same anatomy.
+
     Args:
         settings: sizes and switches.
         primary_tasks: which organs the primary's segmentor is for, (C).
         auxiliary_tasks: which organs the auxiliary's is for, (C).
-
-    A segmentor's other organs get the logit :data:`UNKNOWN`, or the other segmentor's where it has a partner.
     """
 
     def __init__(
