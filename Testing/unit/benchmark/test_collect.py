@@ -67,9 +67,18 @@ def test_every_value_stands_in_its_column(results, cohort):
     assert json.loads((results.path / FILE).read_text(encoding="utf-8")) == [MACHINE]
 
 
+def test_costs_and_organs_have_their_columns(results, cohort):
+    costs = {"parameters": 10, "parameters_trained": 12, "train_memory_mib": 3.5}
+    organs = {"liver": {**SCORES, "dice": 0.9}, "spleen": {**SCORES, "dice": 0.1}}
+    where = {"split": "test", "auxiliary": "none", "condition": "clean", "level": 0.0}
+    tables = evaluated(results, cohort, **costs, evaluations=[{**where, "cases": {"s3": {**SCORES, "organs": organs}}}])
+    assert tables["patients"].set_index("organ")["dice"].to_dict() == {"": 0.5, "liver": 0.9, "spleen": 0.1}
+    assert tables["rounds"].iloc[0][list(costs)].to_dict() == costs
+
+
 def test_a_table_without_any_score_or_selection_keeps_its_numbers(results, cohort):
     evaluated(results, cohort, train_seconds=4.0)
-    for name, column in (("picks", "score"), ("rounds", "select_seconds")):
+    for name, column in (("picks", "score"), ("rounds", "select_seconds"), ("rounds", "parameters")):
         table = pandas.read_parquet(results.path / f"{name}.parquet")
         assert table[column].dtype == float and table[column].isna().all()
 

@@ -93,8 +93,9 @@ def test_tables_hold_every_patient_of_every_round_and_a_second_call_does_nothing
     plan, events = make_plan(), []
     folder = tmp_path / "results"
     assert run(plan, folder, reporter=Reporter(events.append)) == []
-    patients = pandas.read_csv(folder / "patients.csv")
+    patients = pandas.read_csv(folder / "patients.csv", keep_default_na=False)
     assert list(patients) == list(TABLES["patients"])
+    assert set(patients.organ) == {""}
     clean = patients[patients.condition == "clean"]
     assert len(clean) == 2 * 2 * 2  # arms × budgets × patients
     assert set(clean.patient) == {"s2", "s3"}
