@@ -28,13 +28,15 @@ Every setting of a study. Choose a preset and change what you need when you crea
 
 The preset `small` is the default and suits a laptop's CPU; `tiny` is for tests, `paper` for a GPU. An empty
 cell under a preset means that it keeps the default. Two more settings belong to the study as a whole: `organ`
-(`{organ}`) names the structure that is segmented, and `seed` (`{seed}`) starts every random choice.
+(`{organ}`) names the structure that is segmented, or several with commas between, and `seed` (`{seed}`) starts every
+random choice.
 """
 
 METHOD_INTRODUCTION = """\
 ## Methods
 
-`--set method=NAME` sets several switches at once; further `--set` change single ones of them.
+`--method NAME` of `vqbegal study create` sets several switches at once; further `--set` change single ones of them.
+[METHODS.md](METHODS.md) says what the methods are.
 """
 
 
@@ -73,7 +75,7 @@ def allowed(row: dict[str, Any]) -> str:
         return ", ".join(f"`{choice}`" for choice in row["choices"])
     if row["type"] == "bool":
         return "`true`, `false`"
-    kind = {"int": "whole number", "float": "number", "tuple": "numbers, lower first"}[row["type"]]
+    kind = {"int": "whole number", "float": "number", "tuple": "numbers, lower first", "str": "text"}[row["type"]]
     if math.isinf(row["low"]) and math.isinf(row["high"]):
         return kind
     return f"{kind}, {shown(row['low'])} to {shown(row['high'])}"
@@ -85,7 +87,7 @@ def shown(value: object) -> str:
         return str(value).lower()
     if isinstance(value, (list, tuple)):
         return ",".join(map(shown, value))
-    return f"{value:.10g}" if isinstance(value, float) else str(value)
+    return f"{value:.10g}" if isinstance(value, float) else str(value) or '""'
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

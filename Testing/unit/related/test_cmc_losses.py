@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from VQBEGALLib.related.cmc.losses import GRID, cac_loss, csc_loss, ramp_up
+from VQBEGALLib.related.cmc.losses import GRID, cac_loss, csc_loss
 
 YES, NO = torch.tensor([True]), torch.tensor([False])
 
@@ -108,8 +108,3 @@ def test_cac_is_the_mean_over_the_organs() -> None:
 def test_certain_masks_that_agree_cost_nothing() -> None:
     logits = torch.where(torch.arange(16).reshape(1, 1, 4, 4) < 6, 50.0, -50.0)
     assert cac_loss(logits, logits).item() == pytest.approx(0, abs=1e-6)
-
-
-def test_the_ramp_is_that_of_its_source() -> None:
-    assert [ramp_up(t, 0.5) for t in (0, 0.25, 0.5, 0.9)] == pytest.approx([math.exp(-5), math.exp(-1.25), 1, 1])
-    assert ramp_up(0, 0) == 1

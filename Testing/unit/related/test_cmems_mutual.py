@@ -13,9 +13,10 @@ from torch.nn import functional
 from VQBEGALLib.config import Config
 from VQBEGALLib.network import build_network
 from VQBEGALLib.related.cmems import CMEMS
-from VQBEGALLib.related.cmems.mutual import Labels, consistency, known_loss, pseudo_labels, ramp_up
+from VQBEGALLib.related.cmems.mutual import Labels, consistency, known_loss, pseudo_labels
 from VQBEGALLib.related.cmems.objective import Outputs, cmems_loss, learned, predict, synthesise
 from VQBEGALLib.related.cmems.synthetic import Pasted
+from VQBEGALLib.related.ramp import ramp_up
 from VQBEGALLib.training.batches import Batch
 from VQBEGALLib.training.losses import segmentation_loss
 
@@ -70,13 +71,6 @@ def test_the_loss_of_known_pixels_is_that_of_annotated_slices_where_all_are_know
     logits, masks = drawn(3, 2, 5, 5), (drawn(3, 2, 5, 5, seed=3) > 0).float()
     found = known_loss(logits, Labels(masks, torch.ones_like(masks)))
     assert torch.allclose(found, segmentation_loss(logits, masks))
-
-
-def test_the_ramp_rises_to_one() -> None:
-    values = [ramp_up(progress, 0.4) for progress in (0.0, 0.1, 0.2, 0.4, 1.0)]
-    assert values[0] == pytest.approx(math.exp(-5)) and values[2] == pytest.approx(math.exp(-1.25))
-    assert values == sorted(values) and values[-2:] == [1, 1]
-    assert ramp_up(0.0, 0.0) == 1
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from VQBEGALLib.config import Config
 from VQBEGALLib.network.model import PairEncoding
-from VQBEGALLib.related.cmc.losses import cac_loss, csc_loss, ramp_up
+from VQBEGALLib.related.cmc.losses import cac_loss, csc_loss
 from VQBEGALLib.related.cmc.network import CMC
+from VQBEGALLib.related.ramp import ramp_up
 from VQBEGALLib.training.batches import Batch
 from VQBEGALLib.training.losses import segmentation_loss
 from VQBEGALLib.training.step import StepLoss, encode, objective, watch

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -63,8 +62,3 @@ def known_loss(logits: Tensor, labels: Labels, share: Share = ALONE) -> Tensor:
     overlap, sizes = share.sum(torch.stack([(p * target).sum(places), (p + target).sum(places)]))
     dice: Tensor = (2 * overlap + 1) / (sizes + 1)
     return consistency(logits, labels, share) + 1 - dice.mean()
-
-
-def ramp_up(progress: float, length: float) -> float:
-    """Return the factor of mutual learning, exp(−5 (1 − t)²) up to t = progress / length = 1 (Laine and Aila, 2017)."""
-    return 1.0 if progress >= length else math.exp(-5 * (1 - progress / length) ** 2)

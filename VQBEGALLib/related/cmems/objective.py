@@ -10,10 +10,11 @@ from torch import Tensor
 from VQBEGALLib.config import Config
 from VQBEGALLib.network.decoder import Decoder
 from VQBEGALLib.network.encoder import Encoding
-from VQBEGALLib.related.cmems.mutual import Labels, consistency, known_loss, pseudo_labels, ramp_up
+from VQBEGALLib.related.cmems.mutual import Labels, consistency, known_loss, pseudo_labels
 from VQBEGALLib.related.cmems.network import CMEMS, decode
 from VQBEGALLib.related.cmems.perturbation import strong_view
 from VQBEGALLib.related.cmems.synthetic import Pasted, deform, paste
+from VQBEGALLib.related.ramp import ramp_up
 from VQBEGALLib.training.batches import Batch
 from VQBEGALLib.training.losses import segmentation_loss
 from VQBEGALLib.training.step import StepLoss, encode, objective, watch
