@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from VQBEGALLib.config import Config
 from VQBEGALLib.errors import InputError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.rounds.material import by_case
@@ -75,8 +76,9 @@ class Oracle:
     def _label_partners(self, study: Study, requests: list[Request], index: int) -> None:
         partners = {(item.partner, item.partner_slice): item.role for item in requests if item.partner is not None}
         places = [(name, place) for name, place in partners if name is not None and place is not None]
+        wanted = _taught_on_partners(study.config)
         for name, slices in by_case(places).items():
-            if study.reference_organs(name, "auxiliary") == study.config.organs:  # else a slice would be half labelled
+            if wanted <= set(study.reference_organs(name, "auxiliary")):  # else a slice would be half labelled
                 self._label(study, name, slices, index, {place: partners[name, place] for place in slices}, "auxiliary")
 
     def _label(
@@ -101,6 +103,15 @@ class Oracle:
         for index in slices:
             planes[index] = displaced(planes[index], frame.pixel, self.boundary_noise, (*seed, index))
         return reference.with_voxels(voxels)
+
+
+def _taught_on_partners(config: Config) -> set[str]:
+    """Return the organs that labels of auxiliary slices teach: all, but for CIML with a task map."""
+    if config.network.architecture != "ciml":
+        return set(config.organs)
+    return {
+        organ for organ, taught in zip(config.organs, config.ciml.task_map(config.organs)[1], strict=True) if taught
+    }
 
 
 def displaced(

@@ -141,6 +141,13 @@ def test_partners_whose_labels_lack_an_organ_are_not_labelled(create):
     assert study.labels("s0") is not None and study.labels("s0", "auxiliary") is None
 
 
+@pytest.mark.parametrize(("tasks", "labelled"), [("liver", True), ("", False), ("spleen", False)])
+def test_partners_are_labelled_where_they_know_all_that_ciml_asks_of_them(create, tasks, labelled):
+    study = create(supervise="both", auxiliary_values=(2, 0), method="ciml", auxiliary_tasks=tasks)
+    run(study, strategy_name="random", rounds=1, oracle=Oracle(), device=CPU, reporter=QUIET)
+    assert any(study.labels(name, "auxiliary") is not None for name in ("s0", "s1")) == labelled
+
+
 def test_one_organ_has_no_scores_by_organ(make):
     study = make()
     run(study, strategy_name="random", rounds=1, oracle=Oracle(), device=CPU, reporter=QUIET)
