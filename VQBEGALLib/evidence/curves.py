@@ -101,12 +101,29 @@ def _means(axes: Axes, found: Sequence[tuple[int, Sequence[float]]], colour: str
         )
 
 
+OF_METHODS = {
+    "csc": ("channels disagree (CSC)", GREEN),
+    "cac": ("masks disagree (CAC)", VERMILION),
+    "kl": ("message to the primary (KL)", GREEN),
+    "kl_auxiliary": ("message to the auxiliary (KL)", ORANGE),
+    "image": ("strong views", GREEN),
+    "feature": ("dropped features", ORANGE),
+}
+"""Terms of the related systems' losses that no other has: label and colour."""
+
+
 def loss_history(history: Sequence[Mapping[str, float]]) -> Picture:
     """Draw the terms of a round's loss and the discriminator's accuracy over the steps."""
+    own = [(key, *look, "-") for key, look in OF_METHODS.items() if any(key in point for point in history)]
     with drawing():
         figure = new_figure(980, 290)
-        left, middle, right = figure.subplots(1, 3)
-        _terms(left, history, [("seg", "L_seg", GREEN, "-")])
+        left, middle, right, *more = figure.subplots(1, 4 if own else 3)
+        _terms(left, history, [("seg", "L_seg", GREEN, "-"), ("seg_auxiliary", "auxiliary", ORANGE, "-")])
+        _terms(left, history, [("peer", "second network", ORANGE, "-"), ("synthetic", "synthetic, both", GREY, ":")])
+        for axes in more:
+            _terms(axes, history, own)
+            axes.set(title="The method's own", xlabel="step")
+            axes.margins(y=0.35)  # room for the legend
         _terms(middle, history, [("vq", "L_vq", ORANGE, "-"), ("commit", "L_commit", GREY, ":")])
         _terms(middle, history, [("disc", "L_disc", PURPLE, "-")])
         _terms(right, history, [("discriminator_right", "share it tells apart", PURPLE, "-")])
@@ -114,9 +131,9 @@ def loss_history(history: Sequence[Mapping[str, float]]) -> Picture:
         middle.set(title="Codebook and discriminator", xlabel="step")
         right.set(title="Discriminator is right", xlabel="step", ylim=(0, 1.03))
         right.axhline(0.5, color=GREY, linestyle="--", linewidth=1, label="chance")
-        for axes in (left, middle):
+        for axes in (left, middle, *more):
             axes.set_ylim(bottom=0)
-        for axes in (left, middle, right):
+        for axes in (left, middle, right, *more):
             whole_numbers(axes)
             if axes.get_legend_handles_labels()[0]:
                 axes.legend(loc="best")

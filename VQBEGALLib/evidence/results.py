@@ -94,6 +94,8 @@ def training(source: Source) -> Section:
         "L_commit have the same value by definition and differ in what they move: entries of the codebook, or the "
         "encoders. L_disc: how badly the discriminator tells the modalities apart."
     )
+    if any(key in point for point in history for key in curves.OF_METHODS):
+        section.text.append("The method's own terms are those of docs/METHODS.md, before ramp and weighting.")
     return section
 
 

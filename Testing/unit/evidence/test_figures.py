@@ -73,6 +73,15 @@ def test_losses_are_drawn_as_far_as_they_are_known():
     assert amount(picture, plotting.ORANGE) == 0
 
 
+@pytest.mark.parametrize("key", curves.OF_METHODS)
+def test_terms_of_a_method_have_a_chart_of_their_own(key):
+    history = [{"step": step, "disc": 0.5} for step in (1, 2, 3)]
+    without, with_ = curves.loss_history(history), curves.loss_history([{**each, key: 0.5} for each in history])
+    colour = curves.OF_METHODS[key][1]
+    assert amount(without, colour) == 0
+    assert amount(with_, colour) > 50
+
+
 def test_chosen_slices_are_marked_by_role_and_any_name_can_be_drawn():
     slices = [ScoredSlice(0.1, 0.2, "decoder"), ScoredSlice(0.5, 0.1, "encoder"), ScoredSlice(0.9, 0.3)]
     with warnings.catch_warnings():
