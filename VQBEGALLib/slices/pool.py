@@ -53,7 +53,6 @@ def pair_slices(
         generator: source of the draws; one generator seed gives one pairing.
         without: subjects that neither have a partner nor lend their auxiliary volume; where nobody borrows from them
             the pairs of all others stay as they are.
-
         aligned: subjects whose two volumes lie on one grid, so that slices of one number show the same anatomy.
 
     Returns:

@@ -120,7 +120,7 @@ def test_most_is_taken_where_the_organ_is() -> None:
 def test_a_partner_that_tells_nothing_new_is_not_read(seen: str) -> None:
     found = learnt(seen, beta=FREE)
     assert found.dice(seen) > 0.9
-    assert found.terms["kl"] < 0.1 * learnt("auxiliary", beta=FREE).terms["kl"]
+    assert found.terms["kl"] < 0.1  # nats a position; over 1 where there is something to read
 
 
 def test_the_segmentor_of_a_modality_without_the_organ_reads_the_other() -> None:

@@ -26,9 +26,10 @@ def pairs(
     pairing: str = "relative_position",
     seed: int = 0,
     without: Collection[str] = (),
+    aligned: Collection[str] = (),
 ) -> list[SlicePair]:
     generator = np.random.default_rng(seed)
-    return pair_slices(primaries, auxiliaries, pairing=pairing, generator=generator, without=without)
+    return pair_slices(primaries, auxiliaries, pairing=pairing, generator=generator, without=without, aligned=aligned)
 
 
 @given(st.integers(1, 30), st.integers(1, 30), st.booleans(), st.booleans())
@@ -129,6 +130,20 @@ def test_subjects_left_without_a_partner_lend_nothing() -> None:
     found = pairs({"a": frame(50), "c": frame(50)}, {"a": frame(5), "b": frame(5)}, without={"a"})
     assert {(pair.case, pair.partner) for pair in found} == {("a", None), ("c", "b")}
     assert {pair.partner for pair in pairs({"a": frame(5)}, {"a": frame(5)}, without={"a"})} == {None}
+
+
+def test_only_own_slices_of_the_same_number_are_aligned() -> None:
+    volumes = {"a": frame(40), "b": frame(40)}
+    assert all(pair.aligned == (pair.case == "a") for pair in pairs(volumes, volumes, aligned="a"))
+    found = pairs(volumes, volumes, pairing="random", aligned="ab")
+    assert all(pair.aligned == (pair.slice == pair.partner_slice) for pair in found)
+    assert {pair.aligned for pair in found} == {True, False}
+
+
+def test_a_borrowed_partner_and_none_are_never_aligned() -> None:
+    borrowed = pairs({"c": frame(20)}, {"x": frame(20)}, aligned=["c", "x"])
+    assert all(pair.slice == pair.partner_slice and not pair.aligned for pair in borrowed)
+    assert not any(pair.aligned for pair in pairs({"a": frame(3)}, {"a": frame(3)}, aligned="a", without="a"))
 
 
 def test_the_share_without_partner_is_nested_seeded_and_exact() -> None:

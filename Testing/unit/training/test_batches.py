@@ -157,6 +157,26 @@ def test_mask_and_image_are_turned_alike(tiny_cohort: Callable[..., Any]) -> Non
     assert changed >= 20  # of 24
 
 
+def test_only_slices_that_show_the_same_anatomy_are_turned_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Labelled and unlabelled pairs, every second of them aligned; the turns are those that the images get."""
+    mask = np.zeros((16, 16), np.uint8)
+    mask[3:9, 5:14] = 1
+    examples = [
+        Example(SlicePair("l", number, "l", number, number % 2 == 0), Role.ALL, mask, mask) for number in range(6)
+    ]
+    pool = [SlicePair("u", number, "u", number, number % 2 == 0) for number in range(4)]
+    turns: list[torch.Tensor] = []
+    monkeypatch.setattr(Augmentation, "images", lambda turn, x: turns.append(turn.matrices) or x)
+    config, reader = preset("small", {"batch_size": 6, "unlabelled_per_step": 4}), Recorder()
+    found = Batches(reader, examples, pool, config.training, modality_dropout=0.5, seed=(0, 0)).draw(0, CPU)
+    (pairs,), (primary, auxiliary) = reader.asked, turns
+    alike = torch.tensor([pair.slice % 2 == 0 for pair in pairs])
+    assert alike.tolist().count(True) == 5
+    assert torch.equal(found.aligned, alike)
+    assert torch.equal((primary == auxiliary).all(dim=(1, 2)), alike)
+    assert torch.equal((found.masks == found.auxiliary_masks).all(dim=(1, 2, 3)), alike[:6])
+
+
 @pytest.mark.parametrize("dropout", [0.0, 0.5, 1.0])
 def test_partners_are_hidden_with_the_set_probability(tiny_cohort: Callable[..., Any], dropout: float) -> None:
     one = batches(tiny_cohort(batch_size=16), dropout=dropout)
