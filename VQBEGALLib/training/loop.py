@@ -211,7 +211,7 @@ class Loop:
         return {name: tensor.detach().cpu() for name, tensor in tensors.items()}, texts
 
     def restore(self, path: Path, reporter: Reporter) -> None:
-        """Go on from a stored state; one that is damaged or of other labels or settings is left unused."""
+        """Go on from a stored state; one that is damaged, or of other labels, settings or program, is left unused."""
         try:
             tensors, texts = load_tensors(path)
         except StudyError as error:
@@ -219,7 +219,7 @@ class Loop:
             return
         if texts.get("purpose") != self.purpose:
             reporter.message(
-                "Labels or settings changed since the checkpoint; the round is trained from its beginning."
+                "Labels, settings or the program changed since the checkpoint; the round is trained from its beginning."
             )
             return
         self.load(tensors, texts)

@@ -200,6 +200,20 @@ def test_changed_labels_start_the_round_anew(tiny_cohort: Make, tmp_path: Path, 
     assert found.history[0]["step"] == 1
 
 
+def test_a_checkpoint_of_another_program_s_settings_starts_the_round_anew(
+    tiny_cohort: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cohort, checkpoint, reporter = tiny_cohort(), tmp_path / "training.safetensors", Stopping()
+    whole = run(cohort)
+    with monkeypatch.context() as older, pytest.raises(CancelledError):
+        settings = cohort.config.to_json()
+        older.setattr(type(cohort.config), "to_json", lambda _: {**settings, "of": "an older program"})
+        run(cohort, checkpoint=checkpoint, reporter=Stopping(4))
+    assert same(run(cohort, checkpoint=checkpoint, reporter=reporter).model, whole.model)
+    told = [event["text"] for event in reporter.events if event["event"] == "message"]
+    assert any("Labels, settings or the program changed since the checkpoint" in text for text in told)
+
+
 @pytest.mark.parametrize("option", ["config", "rest", "round_index"])
 def test_changed_settings_pool_or_round_start_anew(tiny_cohort: Make, tmp_path: Path, option: str) -> None:
     cohort = tiny_cohort()
