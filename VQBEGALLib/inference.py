@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ BATCH = 16
 """Slices segmented at a time."""
 
 Probabilities = npt.NDArray[np.float32]
-"""(N, C, H, W): probability of each organ on the network's grid, in the volume's own slice order."""
+"""(C, H, W): probability of each organ on a slice, on the network's grid."""
 
 
 def predict(
@@ -73,8 +73,7 @@ def predict(
             return PairImages(mine, np.zeros_like(mine), np.zeros(len(batch), np.bool_))
         return PairImages(mine, others[[pair.partner_slice or 0 for pair in batch]], np.ones(len(batch), np.bool_))
 
-    probabilities = segment_slices(model, pairs, read, device=device, reporter=reporter)
-    return to_labelmap(probabilities, primary, config)
+    return to_labelmap(segment_slices(model, pairs, read, device=device, reporter=reporter), primary, config)
 
 
 def segment_slices(
@@ -84,30 +83,37 @@ def segment_slices(
     *,
     device: torch.device,
     reporter: Reporter,
-) -> Probabilities:
-    """Return the organs' probabilities on each pair's primary slice, with the partner where there is one."""
-    size = 0
-    parts = []
+) -> Iterator[Probabilities]:
+    """Yield the organs' probabilities on each pair's primary slice, with the partner where there is one.
+
+    A batch is segmented when its first slice is asked for: a volume's probabilities never lie in memory together.
+    """
     model = model.to(device).eval()
+    with reporter.stage("segment", len(pairs), unit="slice") as stage:
+        for start in range(0, len(pairs), BATCH):
+            batch = pairs[start : start + BATCH]
+            yield from _segment_batch(model, batch, read(batch), device)
+            stage.advance(len(batch))
+
+
+def _segment_batch(
+    model: VQBEGAL, batch: list[SlicePair], images: PairImages, device: torch.device
+) -> npt.NDArray[np.float32]:
+    """Return probabilities (n, C, H, W) on the primary slices of a batch."""
+    present = images.present
+    if model.needs_registered:
+        present = present & np.array([pair.aligned for pair in batch])
     try:
-        with torch.inference_mode(), reporter.stage("segment", len(pairs), unit="slice") as stage:
-            for start in range(0, len(pairs), BATCH):
-                batch = pairs[start : start + BATCH]
-                images = read(batch)
-                present = images.present
-                if model.needs_registered:
-                    present = present & np.array([pair.aligned for pair in batch])
-                size = images.primary.shape[-1]
-                x = torch.from_numpy(images.primary[:, None]).to(device)
-                partner = torch.from_numpy(images.auxiliary[:, None]).to(device)
-                parts.append(_logits(model, x, partner, present).sigmoid().cpu().numpy())
-                stage.advance(len(x))
+        with torch.inference_mode():
+            x = torch.from_numpy(images.primary[:, None]).to(device)
+            partner = torch.from_numpy(images.auxiliary[:, None]).to(device)
+            return _logits(model, x, partner, present).sigmoid().cpu().numpy()
     except torch.cuda.OutOfMemoryError:
+        size = images.primary.shape[-1]
         raise OutOfMemoryError(
             f"The {device.type} device has too little memory for {BATCH} slices of {size} × {size} pixels.",
             "Close other programs that use it, or use --device cpu.",
         ) from None
-    return np.concatenate(parts)
 
 
 def _logits(model: VQBEGAL, x: Tensor, partner: Tensor, present: npt.NDArray[np.bool_]) -> Tensor:
@@ -121,11 +127,16 @@ def _logits(model: VQBEGAL, x: Tensor, partner: Tensor, present: npt.NDArray[np.
     return torch.cat(parts)[torch.cat(order).argsort()]
 
 
-def to_labelmap(probabilities: Probabilities, grid: Volume, config: Config) -> Volume:
+def to_labelmap(slices: Iterable[Probabilities], grid: Volume, config: Config) -> Volume:
     """Resample probabilities to a volume's own planes, cut at the threshold, keep the largest component if asked.
 
     A voxel belongs to the organ of largest probability, the first of equal ones, if that reaches the threshold; the
     largest component is kept of each organ.
+
+    Args:
+        slices: of each slice in the volume's own order, taken one at a time.
+        grid: any volume on the grid.
+        config: settings of slices and inference.
 
     Returns:
         uint8 labelmap on ``grid``, 0 outside and 1 to C in the organs.
@@ -134,19 +145,22 @@ def to_labelmap(probabilities: Probabilities, grid: Volume, config: Config) -> V
     mask = np.zeros(grid.shape, np.uint8)
     planes = frame.planes(mask)
     plane_grid = PlaneGrid.of(frame, config.slices)
-    for index, organs in enumerate(probabilities):
-        resampled = plane_grid.to_plane(organs)  # (C, R, C')
-        found = resampled.max(axis=0) >= config.inference.threshold
-        planes[index] = (resampled.argmax(axis=0) + 1) * found
+    threshold = config.inference.threshold
+    for index, organs in enumerate(slices):
+        # linear interpolation stays below an organ's maximum: an organ that is nowhere likely enough is not resampled
+        likely = np.flatnonzero(organs.max(axis=(1, 2)) >= threshold)
+        if len(likely):
+            resampled = plane_grid.to_plane(organs[likely])  # (likely organs, R, C')
+            planes[index] = (likely[resampled.argmax(axis=0)] + 1) * (resampled.max(axis=0) >= threshold)
     if config.inference.largest_component:
-        mask = largest_components(mask, probabilities.shape[1])
+        mask = largest_components(mask, int(mask.max()))
     return grid.with_voxels(mask)
 
 
-def uncertainty(probabilities: Probabilities) -> list[float]:
+def uncertainty(slices: Iterable[Probabilities]) -> list[float]:
     """Return each slice's mean binary entropy over pixels and organs, bits: 0 where all is certain, 1 where nothing."""
     values = []
-    for image in probabilities:
+    for image in slices:
         p = np.clip(image.astype(np.float64), 1e-12, 1 - 1e-12)
         values.append(float(-(p * np.log2(p) + (1 - p) * np.log2(1 - p)).mean()))
     return values

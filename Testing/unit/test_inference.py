@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -236,7 +237,7 @@ def test_a_request_to_cancel_is_followed_between_batches(tmp_path):
 
     pairs = [SlicePair("", index) for index in range(3 * BATCH)]
     with pytest.raises(CancelledError):
-        segment_slices(model, pairs, read, device=CPU, reporter=Reporter(cancel_file=stop))
+        list(segment_slices(model, pairs, read, device=CPU, reporter=Reporter(cancel_file=stop)))
     assert len(model.batches) == 1
 
 
@@ -254,11 +255,33 @@ def test_a_slice_is_segmented_with_its_partner_where_it_has_one():
 
     model = Both()
     pairs = [SlicePair("", index, "m", 0) if index % 3 else SlicePair("", index) for index in range(BATCH + 3)]
-    found = segment_slices(model, pairs, read, device=CPU, reporter=Reporter())
+    found = np.stack(list(segment_slices(model, pairs, read, device=CPU, reporter=Reporter())))
     logits = torch.tensor([index / 10 - (3 if index % 3 else 0) for index in range(BATCH + 3)])
     assert found.shape == (BATCH + 3, 1, 2, 2)
     assert np.allclose(found, logits.sigmoid()[:, None, None, None])
     assert model.batches == [10, 6, 2, 1]
+
+
+def test_one_batch_of_probabilities_is_in_memory_at_a_time() -> None:
+    class Wide(Threshold):
+        def segment(self, x: Tensor, partner: Tensor | None = None) -> Tensor:
+            super().segment(x, partner)
+            return x.expand(-1, 4, -1, -1)
+
+    def read(batch: list[SlicePair]) -> PairImages:
+        images = np.zeros((len(batch), 64, 64), np.float32)
+        return PairImages(images, images, np.zeros(len(batch), np.bool_))
+
+    model, count = Wide(), 8 * BATCH
+    slices = segment_slices(model, [SlicePair("", i) for i in range(count)], read, device=CPU, reporter=Reporter())
+    volume = Volume(np.zeros((count, 64, 64), np.uint8), np.eye(4))
+    assert model.batches == []
+    tracemalloc.start()
+    to_labelmap(slices, volume, settings(size=64, organ="a, b, c, d"))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert model.batches == [BATCH] * 8
+    assert peak < count * 4 * 64 * 64 * 4 / 2  # half of all probabilities
 
 
 def test_the_same_volume_gives_the_same_labelmap():
@@ -316,6 +339,27 @@ def test_one_organ_is_cut_at_the_threshold_and_no_other_organ_changes_that() -> 
     assert np.array_equal(to_labelmap(probabilities, volume, config).voxels, expected)
     beside = np.concatenate([probabilities, np.zeros_like(probabilities)], axis=1)
     assert np.array_equal(to_labelmap(beside, volume, config).voxels, expected)
+
+
+@pytest.mark.parametrize("organs", [1, 5])
+def test_organs_that_reach_the_threshold_nowhere_are_not_resampled(
+    organs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume, _ = acquisition(degrees=(10, 0, 5))
+    config, frame = settings(largest_component=False, threshold=0.6), SliceFrame.of(volume)
+    generator = np.random.default_rng(0)
+    probabilities = generator.random((frame.count, organs, 128, 128), dtype=np.float32)
+    probabilities *= generator.choice(np.array([0.5, 0.6, 0.61, 1], np.float32), (frame.count, organs, 1, 1))
+    probabilities[0, :, 40:80, 40:80] = 0.6  # just reached
+    plane_grid, expected = PlaneGrid.of(frame, config.slices), np.zeros(volume.shape, np.uint8)
+    for plane, image in zip(frame.planes(expected), probabilities, strict=True):
+        resampled = plane_grid.to_plane(image)
+        plane[:] = (resampled.argmax(axis=0) + 1) * (resampled.max(axis=0) >= 0.6)
+    assert set(np.unique(expected)) == set(range(organs + 1))
+    real, counts = PlaneGrid.to_plane, []
+    monkeypatch.setattr(PlaneGrid, "to_plane", lambda self, images: (counts.append(len(images)), real(self, images))[1])
+    assert np.array_equal(to_labelmap(probabilities, volume, config).voxels, expected)
+    assert sum(counts) == (probabilities.max(axis=(2, 3)) >= np.float32(0.6)).sum() < 0.9 * frame.count * organs
 
 
 def test_uncertainty_is_the_mean_over_organs() -> None:

@@ -121,7 +121,8 @@ def _read(source: Source, material: Material, model: CIML, pairs: list[SlicePair
 
     read = material.reader.read
     found = segment_slices(model, pairs, read, device=source.device, reporter=source.reporter.silent())
-    organs = found >= source.study.config.inference.threshold  # (N, C, H, W)
+    threshold = source.study.config.inference.threshold
+    organs = np.stack([probabilities >= threshold for probabilities in found])  # (N, C, H, W)
     upward = material.frames["primary"][pairs[0].case].upward
     places = spread(np.asarray(organs.any(axis=1)), upward=upward)
     chosen = [pairs[place] for place in places]

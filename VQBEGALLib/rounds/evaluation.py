@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -114,8 +114,8 @@ def probabilities_of(
     device: torch.device,
     reporter: Reporter,
     reader: SliceReader | None = None,
-) -> Probabilities:
-    """Return the organs' probabilities on every slice of a case, from its prepared slices or from another reader."""
+) -> Iterator[Probabilities]:
+    """Yield the organs' probabilities on every slice of a case, from its prepared slices or from another reader."""
     subject = material.study.subjects[case]
     pairs = [pair for pair in material.pairs(subject.split) if pair.case == case]
     if auxiliary == "none" or (auxiliary == "own" and subject.auxiliary is None):

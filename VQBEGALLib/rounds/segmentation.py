@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 
 from VQBEGALLib.events import Reporter
-from VQBEGALLib.inference import to_labelmap, uncertainty
+from VQBEGALLib.inference import Probabilities, to_labelmap, uncertainty
 from VQBEGALLib.rounds.attention import attention_volume
 from VQBEGALLib.rounds.evaluation import probabilities_of
 from VQBEGALLib.rounds.material import Material
@@ -48,9 +48,17 @@ def segment_cases(
         model, _ = load_round(study, index)
         with reporter.stage("segment", len(missing), unit="case") as stage:
             for case in missing:
+                bits: list[float] = []
                 made = probabilities_of(material, model, case, "own", device=device, reporter=reporter)
-                labelmap = to_labelmap(made, grids[case], study.config)
+                labelmap = to_labelmap(_measured(made, bits), grids[case], study.config)
                 attention = attention_volume(material, model, case, device=device, reporter=reporter)
-                study.put_prediction(index, case, labelmap, uncertainty(made), attention)
+                study.put_prediction(index, case, labelmap, bits, attention)
                 stage.advance()
     return list(found.values())
+
+
+def _measured(slices: Iterable[Probabilities], bits: list[float]) -> Iterator[Probabilities]:
+    """Pass probabilities on slice by slice; ``bits`` receives the uncertainty of each."""
+    for image in slices:
+        bits += uncertainty([image])
+        yield image

@@ -59,7 +59,8 @@ def test_the_auxiliary_lends_its_organ_where_volumes_are_registered(make_study: 
         model.decoder.head.bias[0] = -5.0
     material = Material(study, QUIET)
     own, none = (
-        probabilities_of(material, model, "s1", given, device=CPU, reporter=QUIET) for given in ("own", "none")
+        np.stack(list(probabilities_of(material, model, "s1", given, device=CPU, reporter=QUIET)))
+        for given in ("own", "none")
     )
     assert (own[:, 1] > 0.5).all()
     assert (none[:, 1] < 1e-6).all()
