@@ -6,10 +6,12 @@ import re
 from typing import TYPE_CHECKING
 
 from VQBEGALLib.errors import InputError
+from VQBEGALLib.rounds.annotation import taught
 from VQBEGALLib.selection import strategy
 
 if TYPE_CHECKING:
-    from VQBEGALLib.benchmark.plan import Arm, Cohort, Plan
+    from VQBEGALLib.benchmark.plan import Arm, Cohort, Plan, Run
+    from VQBEGALLib.config import Config
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
@@ -44,6 +46,7 @@ def check(plan: Plan) -> None:
                 f"The arm {run.arm.name!r} needs dropout, and its network has none.",
                 "Give it for example settings = { dropout = 0.2 }.",
             )
+        _taught(run, config)
 
 
 def _names(kind: str, names: list[str]) -> None:
@@ -60,7 +63,7 @@ def _names(kind: str, names: list[str]) -> None:
 
 
 def _values(plan: Plan, cohort: Cohort) -> None:
-    """Make sure that a cohort's labels name a value for each organ, or for none."""
+    """Make sure that a cohort's labels name a value for each organ, or no values at all."""
     organs = plan.base(cohort).organs
     for name, values in (("primary_values", cohort.primary_values), ("auxiliary_values", cohort.auxiliary_values)):
         if values and len(values) != len(organs):
@@ -68,6 +71,18 @@ def _values(plan: Plan, cohort: Cohort) -> None:
                 f"The cohort {cohort.name!r} has {len(values)} {name} for {len(organs)} organs.",
                 f"Name the value of each of {', '.join(organs)}; 0 for one that the labels lack.",
             )
+
+
+def _taught(run: Run, config: Config) -> None:
+    """Make sure that no arm trains an organ, which its cohort's labels lack, as background."""
+    values = run.cohort.primary_values or (1,) * len(config.organs)
+    lacking = {organ for organ, value in zip(config.organs, values, strict=True) if not value}
+    if lost := sorted(lacking & taught(config, "primary")):
+        raise InputError(
+            f"The primary labels of the cohort {run.cohort.name!r} lack {', '.join(lost)}, and the arm "
+            f"{run.arm.name!r} would learn that it is background.",
+            'Leave it out of organ, or out of CIML\'s primary_tasks with supervise = "both".',
+        )
 
 
 def _arm(plan: Plan, arm: Arm) -> None:

@@ -85,7 +85,9 @@ def _round(study: Study, plan: Plan, run: Run, index: int, device: torch.device,
             study.save_round(replace(chosen, figures={**chosen.figures, "select_seconds": clock() - started}))
     material = Material(study, quiet)
     if not study.rounds()[index].trained:
-        Oracle(run.arm.boundary_noise).answer(study, study.rounds()[index], quiet)
+        oracle = Oracle(run.arm.boundary_noise)
+        oracle.check(study)
+        oracle.answer(study, study.rounds()[index], quiet)
         with TrainingMemory(device) as memory:
             trained = train_round(material, device=device, reporter=quiet)
         study.save_round(replace(trained, figures={**trained.figures, MEMORY: memory.mib}))

@@ -13,10 +13,11 @@ from scipy import ndimage
 from VQBEGALLib.config import Config
 from VQBEGALLib.errors import InputError
 from VQBEGALLib.events import Reporter
+from VQBEGALLib.rounds.exemplar import EXEMPLAR
 from VQBEGALLib.rounds.material import by_case
 from VQBEGALLib.slices import SliceFrame
 from VQBEGALLib.study import Study
-from VQBEGALLib.study.records import Request, Round, Which
+from VQBEGALLib.study.records import Request, Round, Subject, Which
 from VQBEGALLib.volumes import Volume
 
 SMOOTHNESS = 4.0
@@ -40,16 +41,16 @@ class Oracle:
             raise InputError(f"The boundary noise is {self.boundary_noise} mm.", "Choose a value from 0 to 50.")
 
     def check(self, study: Study) -> None:
-        """Make sure that every case a round may ask for has reference labels.
+        """Make sure that every case a round may ask for has reference labels of the organs that they teach.
 
         Raises:
-            InputError: one has none.
+            InputError: one has none, or they do not know such an organ, which would be trained as background.
         """
         if lost := [case.name for case in study.cases("train") if case.primary_reference is None]:
             shown = ", ".join(lost[:8]) + (f" and {len(lost) - 8} more" if len(lost) > 8 else "")
             raise InputError(f"The oracle cannot answer: there are no reference labels of {shown}.", _NO_REFERENCE)
         for case in study.cases("train"):
-            if lost := sorted(set(study.config.organs) - set(study.reference_organs(case.name))):
+            if lost := sorted(_wanted(study, case) - set(study.reference_organs(case.name))):
                 raise InputError(
                     f"The oracle cannot answer: the reference labels of {case.name} do not know {', '.join(lost)}.",
                     "Give labels of all organs, or a study of fewer organs.",
@@ -76,7 +77,7 @@ class Oracle:
     def _label_partners(self, study: Study, requests: list[Request], index: int) -> None:
         partners = {(item.partner, item.partner_slice): item.role for item in requests if item.partner is not None}
         places = [(name, place) for name, place in partners if name is not None and place is not None]
-        wanted = _taught_on_partners(study.config)
+        wanted = taught(study.config, "auxiliary")
         for name, slices in by_case(places).items():
             if wanted <= set(study.reference_organs(name, "auxiliary")):  # else a slice would be half labelled
                 self._label(study, name, slices, index, {place: partners[name, place] for place in slices}, "auxiliary")
@@ -105,13 +106,25 @@ class Oracle:
         return reference.with_voxels(voxels)
 
 
-def _taught_on_partners(config: Config) -> set[str]:
-    """Return the organs that labels of auxiliary slices teach: all, but for CIML with a task map."""
-    if config.network.architecture != "ciml":
+def taught(config: Config, which: Which) -> set[str]:
+    """Return the organs that labels of a modality's slices teach: all, but for CIML with a task map.
+
+    Where CIML has no labels of auxiliary slices, the primary's teach both segmentors on aligned pairs. Round 0 from an
+    exemplar is trained by CMEMS, which knows no tasks.
+    """
+    alone = which == "primary" and config.training.supervise == "primary"
+    if config.network.architecture != "ciml" or alone or config.rounds.cold_start == EXEMPLAR:
         return set(config.organs)
-    return {
-        organ for organ, taught in zip(config.organs, config.ciml.task_map(config.organs)[1], strict=True) if taught
-    }
+    tasks = config.ciml.task_map(config.organs)[0 if which == "primary" else 1]
+    return {organ for organ, own in zip(config.organs, tasks, strict=True) if own}
+
+
+def _wanted(study: Study, case: Subject) -> set[str]:
+    """Return the organs that the labels of a case's primary slices teach, once its auxiliary is labelled too."""
+    partners = taught(study.config, "auxiliary") <= set(study.reference_organs(case.name, "auxiliary"))
+    if case.auxiliary is None or partners:
+        return taught(study.config, "primary")
+    return set(study.config.organs)  # the auxiliary's slices stay unlabelled, and the primary's stand in for them
 
 
 def displaced(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -133,6 +134,7 @@ def test_first_rounds_are_shared_by_settings_of_the_method_in_use_alone(two_orga
         ("primary_values = [6, 2]", "primary_values = [6, 2, 3]", "3 primary_values for 2 organs"),
         ("primary_values = [6, 2]", "primary_values = [6, 2.5]", "no whole numbers"),
         ("primary_values = [6, 2]", "primary_values = [6, -2]", "no whole numbers"),
+        ("primary_values = [6, 2]", "primary_values = [6, 0]", "labels of the cohort 'ct' lack spleen.*is background"),
         ('pairing = "none"', 'pairing = "none", organ = "liver"', "changes the organs"),
     ],
 )
@@ -140,6 +142,41 @@ def test_what_is_wrong_with_methods_or_organs_is_told_at_once(two_organs, old, n
     assert old in PLAN
     with pytest.raises(InputError, match=said):
         parse_plan(PLAN.replace(old, new), two_organs)
+
+
+@pytest.mark.parametrize(
+    ("settings", "fits"),
+    [
+        ('method = "ciml", primary_tasks = "liver"', True),
+        ('method = "ciml", primary_tasks = "spleen"', False),
+        ('method = "ciml", primary_tasks = "liver", supervise = "primary"', False),
+        ('method = "cmc", primary_tasks = "liver"', False),
+    ],
+)
+def test_labels_may_lack_an_organ_that_is_not_the_primarys_task(two_organs, settings, fits):
+    head = PLAN[: PLAN.index("[[arms]]")].replace("primary_values = [6, 2]", "primary_values = [6, 0]")
+    text = head.replace('reference = "plain"', "")
+    text += f'[[arms]]\nname = "one"\nstrategy = "random"\nsettings = {{ {settings} }}\n'
+    if fits:
+        assert len(parse_plan(text, two_organs).runs()) == 1
+        return
+    with pytest.raises(InputError, match="lack spleen"):
+        parse_plan(text, two_organs)
+
+
+def test_a_task_refuses_labels_that_lack_an_organ_before_it_trains(two_organs, tmp_path):
+    plan = parse_plan(PLAN, two_organs)
+    results = ResultsFolder(tmp_path / "results")
+    results.open(plan)
+    base = results.prepare(plan, plan.cohorts[0], Reporter())
+    state = json.loads((base / "study.json").read_text())
+    for subject in state["subjects"]:
+        subject["primary_reference"]["absent"] = [2]
+    (base / "study.json").write_text(json.dumps(state))
+    run = plan.runs()[0]
+    with pytest.raises(InputError, match="do not know spleen"):
+        run_task(results, plan, run, device=torch.device("cpu"), reporter=Reporter())
+    assert not list(results.run(run).glob("labels/*"))
 
 
 @pytest.mark.parametrize("name", ["ct", "mr", "methods", "organs"])

@@ -148,6 +148,28 @@ def test_partners_are_labelled_where_they_know_all_that_ciml_asks_of_them(create
     assert any(study.labels(name, "auxiliary") is not None for name in ("s0", "s1")) == labelled
 
 
+@pytest.mark.parametrize(
+    ("changes", "auxiliary_values", "answers"),
+    [
+        ({"primary_tasks": "liver"}, (2, 1), True),
+        ({"primary_tasks": "liver"}, (2, 0), False),  # the auxiliary stays unlabelled: the primary's labels stand in
+        ({"primary_tasks": "liver", "auxiliary_tasks": "spleen"}, (0, 1), True),
+        ({"primary_tasks": "liver", "supervise": "primary"}, (2, 1), False),
+        ({"primary_tasks": "liver", "cold_start": "exemplar"}, (2, 1), False),
+        ({"primary_tasks": "spleen"}, (2, 1), False),
+        ({}, (2, 1), False),
+    ],
+)
+def test_the_oracle_need_not_know_what_is_only_the_auxiliarys_task(create, changes, auxiliary_values, answers):
+    settings = {"supervise": "both", "method": "ciml", **changes}
+    study = create(primary_values=(2, 0), auxiliary_values=auxiliary_values, **settings)
+    if answers:
+        Oracle().check(study)
+        return
+    with pytest.raises(InputError, match=r"labels of s0 do not know spleen"):
+        Oracle().check(study)
+
+
 def test_one_organ_has_no_scores_by_organ(make):
     study = make()
     run(study, strategy_name="random", rounds=1, oracle=Oracle(), device=CPU, reporter=QUIET)
