@@ -18,7 +18,8 @@ from VQBEGALLib.events import Reporter
 from VQBEGALLib.storage import TEMPORARY, flush_folder, inside, make_folder, sha256, storing, write_file
 from VQBEGALLib.study.fields import REMEDY
 from VQBEGALLib.study.membership import NewSubject
-from VQBEGALLib.study.records import Affine4, ImageRecord, Subject
+from VQBEGALLib.study.occurrence import Occurrence
+from VQBEGALLib.study.records import WHICH, Affine4, ImageRecord, Subject
 from VQBEGALLib.study.sourcerecord import of_one_patient, read_with_source, source_of
 from VQBEGALLib.volumes.dicom import is_dicom
 from VQBEGALLib.volumes.reading import organ_labelmap, read_labelmap, read_volume
@@ -32,26 +33,28 @@ _COPIED = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".mha")
 
 
 def import_subjects(
-    members: Sequence[NewSubject], folder: Path, reporter: Reporter, *, organs: int = 1
+    members: Sequence[NewSubject], folder: Path, reporter: Reporter, *, organs: Sequence[str]
 ) -> dict[str, Subject]:
     """Fill ``folder/cases`` with the subjects' files.
 
     Args:
         members: their paths may lie anywhere and are only read.
         folder: a study, or a temporary folder that becomes part of one.
-        reporter: told of each volume.
+        reporter: told of each volume, and of organs that no reference shows.
         organs: of the study.
 
     Returns:
         The records by name, with paths relative to ``folder``.
 
     Raises:
-        InputError: a file cannot be read, or a reference is not a labelmap of the organs on its image's grid.
+        InputError: a file cannot be read, a reference is not a labelmap of the organs on its image's grid, or the
+            references hold none of the organs' values.
         StorageError: the disk is full or refuses.
         CancelledError: a person asked to stop.
     """
     total = sum((member.primary is not None) + (member.auxiliary is not None) for member in members)
     subjects = {}
+    occurrences: dict[str, Occurrence] = {which: Occurrence(which, organs) for which in WHICH}
     with reporter.stage("import", total, unit="volume") as stage:
         for member in members:
             make_folder(folder / CASES / member.name)
@@ -79,18 +82,20 @@ def import_subjects(
                         records[which] = _with_source(records[which], grid, files, member.name, reporter)
                     if labels is not None:
                         target = f"{CASES}/{member.name}/{which}_reference.nii.gz"
-                        labelmap = _reference(labels, grid, organs, values)
+                        labelmap = _reference(labels, grid, values, occurrences[which], len(organs))
                         write_volume(folder / target, labelmap)
                         absent = tuple(number for number, value in enumerate(values or (), start=1) if not value)
                         records[f"{which}_reference"] = replace(_record(folder, target, labelmap), absent=absent)
                     stage.advance()
             subjects[member.name] = Subject(member.name, member.patient, member.split, **records)
             _warn_of_strangers(member, reporter)
+    for occurrence in occurrences.values():
+        occurrence.check(reporter)
     return subjects
 
 
 def add_subjects(
-    members: Sequence[NewSubject], study: Path, reporter: Reporter, *, organs: int = 1
+    members: Sequence[NewSubject], study: Path, reporter: Reporter, *, organs: Sequence[str]
 ) -> dict[str, Subject]:
     """Import into a study: aside first, then each subject's folder takes its place.
 
@@ -194,13 +199,15 @@ def _check_contrast(path: Path, volume: Volume) -> None:
         raise InputError(f"{path} has the same value everywhere.", "Check that the right series was exported.")
 
 
-def _reference(path: Path, grid: Volume, organs: int, values: Sequence[int] | None) -> Volume:
-    """Read labels of the study's organs."""
-    labelmap = read_labelmap(path, grid=grid)
+def _reference(path: Path, grid: Volume, values: Sequence[int] | None, occurrence: Occurrence, count: int) -> Volume:
+    """Read labels of the study's ``count`` organs, and note what they show."""
+    given = read_labelmap(path, grid=grid)
     try:
-        return organ_labelmap(labelmap, organs, values=values)
+        labelmap = organ_labelmap(given, count, values=values)
     except InputError as error:
         raise InputError(f"{path}: {error.problem}", error.remedy) from error
+    occurrence.note(given, labelmap, values)
+    return labelmap
 
 
 def _copy(source: Path, target: Path) -> None:

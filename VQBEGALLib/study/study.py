@@ -31,7 +31,7 @@ from VQBEGALLib.study.membership import NewSubject, check_names, check_patients,
 from VQBEGALLib.study.predictionstore import Prediction
 from VQBEGALLib.study.reading import LOG, StudyReader
 from VQBEGALLib.study.records import SPLITS, WHICH, Round, Split, Status, Which
-from VQBEGALLib.study.studyfile import built_aside, write_state
+from VQBEGALLib.study.studyfile import built_aside, renew, write_state
 from VQBEGALLib.volumes.volume import Volume
 
 
@@ -73,7 +73,7 @@ class Study(StudyReader):
             check_trainable(members)
         folder = Path(folder).resolve()
         with built_aside(folder) as building:
-            imported = imagestore.import_subjects(members, building, reporter or Reporter(), organs=len(config.organs))
+            imported = imagestore.import_subjects(members, building, reporter or Reporter(), organs=config.organs)
             write_state(building, config, imported)
             if encoder_weights is not None:
                 encoderstore.put_weights(building, encoder_weights)
@@ -91,7 +91,7 @@ class Study(StudyReader):
 
     @contextmanager
     def writing(self, what: str) -> Iterator[Study]:
-        """Hold the study for several changes, on its newest state.
+        """Hold the study for several changes, on its newest state and in today's layout.
 
         A second writer is told ``what`` the holder does.
 
@@ -103,6 +103,7 @@ class Study(StudyReader):
             self._writing = True
             try:
                 self._load()
+                renew(self.folder, self.config, self.subjects)
                 yield self
             finally:
                 self._writing = False
@@ -122,9 +123,7 @@ class Study(StudyReader):
             members = checked(subjects)
             check_names([*self.subjects, *(member.name for member in members)])
             check_patients([*self.subjects.values(), *members])
-            added = imagestore.add_subjects(
-                members, self.folder, reporter or Reporter(), organs=len(self.config.organs)
-            )
+            added = imagestore.add_subjects(members, self.folder, reporter or Reporter(), organs=self.config.organs)
             write_state(self.folder, self.config, {**self.subjects, **added})
             self._load()
 

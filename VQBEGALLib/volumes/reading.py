@@ -148,9 +148,11 @@ def check_values(values: Sequence[int], count: int) -> None:
     """Make sure that values can be those of a study's organs in a labelmap.
 
     Raises:
-        InputError: not one to each organ, a negative one, all 0, or one twice.
+        InputError: not one to each organ, a negative one, all 0, one twice, or one beyond 32 bits.
     """
     given = [value for value in values if value]
+    if given and max(given) >= 2**32:
+        raise InputError(f"No labelmap holds a value of {max(given)}.", "Correct the value.")
     if len(values) != count or min(values, default=-1) < 0 or len(set(given)) < max(len(given), 1):
         raise InputError(
             f"The values {', '.join(map(str, values))} do not fit {count} organ{'' if count == 1 else 's'}.",

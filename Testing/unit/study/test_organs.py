@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from VQBEGALLib.config import preset
 from VQBEGALLib.errors import InputError, StudyError
+from VQBEGALLib.events import Reporter
 from VQBEGALLib.study import Study
 from VQBEGALLib.study.cohort import from_table, gather
 from VQBEGALLib.study.membership import NewSubject
@@ -102,6 +104,45 @@ def test_an_organ_may_be_missing_from_the_labels(tmp_path, files):
     assert record is not None and record.absent == (2,)
     with pytest.raises(StudyError, match="absent"):
         ImageRecord.from_json({**record.to_json(), "absent": [3, 2]}, "here")
+
+
+@pytest.mark.parametrize("wrong", [(60, 20, 30), (300, 0, 0)])
+def test_values_that_no_file_holds_are_refused(tmp_path, files, wrong):
+    names = ", ".join(str(value) for value in sorted(wrong) if value)
+    with pytest.raises(InputError, match=rf"primary labels holds {names}; they hold 1, 2, 3, 6, 13\."):
+        create(tmp_path, member(files, primary_values=wrong))
+    assert not (tmp_path / "study").exists()
+    study = create(tmp_path, member(files, primary_values=(6, 2, 3)))
+    other = member(files, primary_values=(6, 2, 3), auxiliary=files["mr/a"], auxiliary_reference=files["organs/a"])
+    with pytest.raises(InputError, match="None of the auxiliary labels"):
+        study.add_subjects([replace(other, name="b", patient="b", auxiliary_values=wrong)])
+    assert list(study.subjects) == ["a"]
+
+
+def told_of(tmp_path: Path, *members: NewSubject, **changes: object) -> list[str]:
+    """Return the warnings of a creation."""
+    events: list[dict[str, object]] = []
+    Study.create(tmp_path / "new", preset("tiny", {**ORGANS, **changes}), members, reporter=Reporter(events.append))
+    return [str(event["text"]) for event in events if event["event"] == "warning"]
+
+
+def test_an_organ_that_no_file_shows_is_warned_of(tmp_path, files):
+    one = member(files, primary_values=(6, 99, 0))
+    assert told_of(tmp_path, one) == ["None of the primary labels shows right kidney; make sure that this is so."]
+
+
+def test_an_organ_that_one_file_shows_is_not_warned_of(tmp_path, files):
+    one = member(files, primary_values=(6, 99, 3))
+    other = replace(one, name="b", patient="b", primary_values=(99, 2, 99 + 1))
+    assert told_of(tmp_path, one, other) == []
+
+
+def test_labels_that_are_empty_are_warned_of(tmp_path, files):
+    write_volume(files["organs/a"], Volume(np.zeros(SHAPE, np.uint8), AFFINE))
+    for changes in ({"primary_values": (6,)}, {}):
+        found = told_of(tmp_path, member(files, **changes), organ="liver")
+        assert found == ["None of the primary labels shows liver; make sure that this is so."]
+        shutil.rmtree(tmp_path / "new")
 
 
 def test_folders_and_tables_carry_the_values(tmp_path, files):

@@ -377,3 +377,8 @@ def test_without_values_one_organ_may_have_any_and_several_are_numbered_already(
 def test_values_that_cannot_be_those_of_two_organs_are_refused(values: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match="do not fit 2 organs"):
         organ_labelmap(numbered(0, 6, 1), 2, values=values)
+
+
+def test_a_value_that_no_labelmap_can_hold_is_refused() -> None:
+    with pytest.raises(InputError, match="No labelmap holds a value of 4294967296"):
+        organ_labelmap(numbered(0, 1), 2, values=(2**32, 1))
