@@ -214,11 +214,21 @@ class Study(StudyReader):
             labelstore.commit_labels(self.folder, name, which, new)
 
     def remove_labels(self, name: str, slices: Sequence[int], *, which: Which = "primary") -> None:
-        """Take annotations back, in one step; slices that have none are passed over."""
+        """Take annotations back, in one step; slices that have none are passed over.
+
+        A round 0 that asks for nothing goes with the last annotation that it began with, unless it is trained.
+        """
         with self._change(f"remove labels of {name}"):
             old = self.labels(name, which)
-            if old is not None:
-                labelstore.commit_labels(self.folder, name, which, labelstore.without(old, slices))
+            if old is None:
+                return
+            new = labelstore.without(old, slices)
+            taken = len(old.annotations) - len(new.annotations)
+            rounds = self.rounds()
+            bare = len(rounds) == 1 and not rounds[0].requests and not rounds[0].trained
+            if bare and which == "primary" and self.ledger()["budget"]["used"] == taken:
+                roundstore.remove_round(self.folder, 0)  # before the labels: a kill between leaves a study to begin
+            labelstore.commit_labels(self.folder, name, which, new)
 
     def round_folder(self, index: int) -> Path:
         """Return a round's folder, made where it is missing."""

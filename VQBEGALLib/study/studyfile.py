@@ -18,10 +18,15 @@ from VQBEGALLib.study.membership import check_names, check_patients
 from VQBEGALLib.study.records import Subject
 
 STUDY_FILE = "study.json"
-SCHEMA = 1
-"""Version of the folder's layout. A change that older code cannot read raises it and adds a migration."""
+SCHEMA = 2
+"""Version of the folder's layout. A change that older code cannot read raises it and adds a migration.
 
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+1: the first. 2: settings of the related methods, networks of theirs, several organs.
+"""
+
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    1: lambda data: data,  # settings that it lacks take their defaults, which are what version 1 did
+}
 """By version: turns the content of that version's ``study.json`` into the next version's."""
 
 _BUILDING = f"{TEMPORARY}study-"
@@ -70,6 +75,16 @@ def write_state(folder: Path, config: Config, subjects: Mapping[str, Subject]) -
     write_json(folder / STUDY_FILE, state)
 
 
+def renew(folder: Path, config: Config, subjects: Mapping[str, Subject]) -> None:
+    """Write ``study.json`` in today's layout where an older one stands, so that older programs refuse the study.
+
+    Raises:
+        StorageError: the disk is full or refuses; the old file is intact.
+    """
+    if _version(read_json(folder / STUDY_FILE)) < SCHEMA:
+        write_state(folder, config, subjects)
+
+
 @contextmanager
 def built_aside(folder: Path) -> Iterator[Path]:
     """Yield an empty folder beside ``folder`` that takes its name once the block has ended without an error.
@@ -109,8 +124,12 @@ def _remove_abandoned(parent: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
+def _version(data: Any) -> int:
+    return Fields(data, STUDY_FILE).whole("schema", 1)
+
+
 def _migrated(data: Any) -> Any:
-    version = Fields(data, STUDY_FILE).whole("schema", 1)
+    version = _version(data)
     if version > SCHEMA:
         raise StudyError(
             f"The study was made by a newer version of this software (layout {version}, this one knows {SCHEMA}).",

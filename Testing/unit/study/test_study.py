@@ -572,13 +572,35 @@ def test_a_study_from_an_older_version_is_migrated(study, monkeypatch):
     def second(data):
         return {**data, "subjects": list(data["subjects"])}
 
-    monkeypatch.setattr(studyfile, "SCHEMA", 3)
-    monkeypatch.setattr(studyfile, "MIGRATIONS", {1: lambda data: {**data, "subjects": {"all": data["subjects"]}}})
-    studyfile.MIGRATIONS[2] = lambda data: {**data, "subjects": data["subjects"]["all"]}
+    now = studyfile.SCHEMA
+    monkeypatch.setattr(studyfile, "SCHEMA", now + 2)
+    monkeypatch.setattr(studyfile, "MIGRATIONS", {now: lambda data: {**data, "subjects": {"all": data["subjects"]}}})
+    studyfile.MIGRATIONS[now + 1] = lambda data: {**data, "subjects": data["subjects"]["all"]}
     again = Study.open(study.folder)
     assert again.subjects == study.subjects
     again.add_subjects([])
-    assert json.loads((study.folder / "study.json").read_text(encoding="utf-8"))["schema"] == 3
+    assert json.loads((study.folder / "study.json").read_text(encoding="utf-8"))["schema"] == now + 2
+
+
+def test_a_study_of_the_first_layout_is_renewed_before_anything_else_is_written(study):
+    def first(data):
+        data.update(schema=1)
+        for name in ("cmc", "ciml", "cmems"):
+            del data["config"][name]
+        del data["config"]["network"]["architecture"]
+
+    path, config = study.folder / "study.json", study.config
+    edit(path, first)
+    old = path.read_bytes()
+    again = Study.open(study.folder)
+    assert (again.config, again.subjects) == (config, study.subjects)
+    assert again.check() == [] and path.read_bytes() == old  # reading leaves it as it is
+    with again.writing("train"):
+        assert json.loads(path.read_text(encoding="utf-8"))["schema"] == studyfile.SCHEMA == 2
+        inode = path.stat().st_mtime_ns, path.stat().st_ino
+    again.save_round(Round(0, "random"))
+    assert (path.stat().st_mtime_ns, path.stat().st_ino) == inode  # once
+    assert Study.open(study.folder).config == config
 
 
 @pytest.mark.parametrize(
