@@ -48,6 +48,17 @@ def test_attention_looks_at_the_channels_that_resemble_least() -> None:
             torch.testing.assert_close(found[channel].flatten(), expected, rtol=1e-5, atol=1e-5)
 
 
+def test_attention_weighs_in_32_bits_whatever_the_autocast() -> None:
+    """Channels that differ beside much that they have in common: 16 bits would hold the common part alone."""
+    attention, x = ChannelAttention(), features(0)
+    x[:, :, :2] = 50
+    torch.nn.init.constant_(attention.gamma, 1.0)
+    expected = attention(x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = attention(x)
+    torch.testing.assert_close(found[:, :, 2:], expected[:, :, 2:], rtol=0.02, atol=0.05)
+
+
 def test_both_modalities_get_the_same_fused_map(settings: Settings, network: Network) -> None:
     model = network(settings("cmc"))
     own, fused = model.join(features(0), features(1), auxiliary=False)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save
 
 from Testing.unit.related.sam_files import sam
 from VQBEGALLib.config import Config
@@ -34,6 +35,14 @@ def test_the_encoders_of_another_study_are_taken(settings: Settings, tmp_path: P
     assert torch.equal(model.decoder.head.weight, head)
     assert any(name.startswith("decoder.") for name in loaded.unused)
     assert all("adapters" in name for name in loaded.kept)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_weights_that_are_no_numbers_are_refused(settings: Settings, value: float) -> None:
+    tensors = build_network(settings("cmc"), seed=0).state_dict()
+    next(tensors[name] for name in tensors if name.startswith("encoder_m.")).fill_(value)
+    with pytest.raises(InputError, match="no finite floating-point numbers"):
+        load_encoders(build_network(settings("cmc"), seed=0), tensors)
 
 
 def test_encoders_of_another_width_do_not_fit(settings: Settings) -> None:
@@ -67,10 +76,21 @@ def test_the_remedy_converts_a_pickle(tmp_path: Path, monkeypatch: pytest.Monkey
     assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 a renamed pickle", b"\x80\x02}q\x00."])
-def test_what_is_no_safetensors_file_is_refused(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "remedy"),
+    [
+        (b"", "Copy the file again"),
+        (save({"a": torch.zeros(100)})[:-7], "Copy the file again"),
+        (b"PK\x03\x04 a renamed pickle", "weights_only=True"),
+        (b"\x80\x02}q\x00.", "weights_only=True"),
+    ],
+)
+def test_what_is_no_safetensors_file_is_refused(tmp_path: Path, content: bytes, remedy: str) -> None:
     (tmp_path / "sam.safetensors").write_bytes(content)
-    with pytest.raises(InputError, match=r"sam.safetensors cannot be read as safetensors"):
+    with pytest.raises(InputError, match=r"sam.safetensors cannot be read as safetensors") as caught:
         read_weights(tmp_path / "sam.safetensors")
+    assert remedy in caught.value.remedy
+    with pytest.raises(InputError, match="is a folder"):
+        read_weights(tmp_path)
     with pytest.raises(InputError, match="There is no file"):
         read_weights(tmp_path / "other.safetensors")

@@ -154,6 +154,26 @@ def test_a_transformer_does_not_fit_convolutions(settings: Settings) -> None:
             lambda tensors: tensors.update({"image_encoder.patch_embed.proj.weight": torch.zeros(8, 3, 8, 8)}),
             r"has the shape \(8, 1, 8, 8\), not \(8, 1, 16, 16\)",
         ),
+        (lambda tensors: tensors.update({"image_encoder.patch_embed.proj.weight": torch.zeros(8)}), "is not whole"),
+        (lambda tensors: tensors.update({"image_encoder.neck.0.weight": torch.zeros(())}), "is not whole"),
+        (
+            lambda tensors: tensors.update({"image_encoder.blocks.0.attn.rel_pos_h": torch.zeros(3)}),
+            "is not whole",
+        ),
+        (
+            lambda tensors: tensors.update({"image_encoder.pos_embed": torch.zeros(1, 5, 8)}),
+            r"pos_embed in the file of encoder weights has the shape \(1, 5, 8\), not \(1, 2, 2, 8\)",
+        ),
+        (
+            lambda tensors: tensors.update({"image_encoder.blocks.1.attn.rel_pos_w": torch.zeros(4)}),
+            r"has the shape \(4,\), not \(3, 4\)",
+        ),
+        (lambda tensors: tensors["image_encoder.neck.1.bias"].fill_(torch.nan), "neck.1.bias in the file of encoder"),
+        (lambda tensors: tensors["image_encoder.neck.1.bias"].fill_(torch.inf), "no finite floating-point numbers"),
+        (
+            lambda tensors: tensors.update({"image_encoder.neck.1.bias": torch.zeros(4, dtype=torch.int64)}),
+            "no finite floating-point numbers",
+        ),
     ],
 )
 def test_what_a_file_lacks_is_said(settings: Settings, change: Callable[[Tensors], object], words: str) -> None:
@@ -161,6 +181,15 @@ def test_what_a_file_lacks_is_said(settings: Settings, change: Callable[[Tensors
     change(tensors)
     with pytest.raises(InputError, match=words):
         load_encoders(build_network(settings("cmc", **VIT), seed=0), tensors)
+
+
+def test_weights_beside_the_numbered_blocks_are_left_aside(settings: Settings) -> None:
+    model = build_network(settings("cmc", **VIT), seed=0)
+    loaded = load_encoders(model, {**sam(), "image_encoder.blocks.norm.weight": torch.ones(8)})
+    assert "blocks.norm.weight" in loaded.unused
+    tensors = {name: tensor for name, tensor in sam().items() if ".blocks." not in name}
+    with pytest.raises(InputError, match="is not whole"):
+        load_encoders(model, {**tensors, "image_encoder.blocks.norm.weight": torch.ones(8)})
 
 
 def test_nothing_is_downloaded(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

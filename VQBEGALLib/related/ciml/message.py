@@ -19,6 +19,9 @@ SENDER_GRID = 32
 REACH = 0.1
 """Distance at which the untrained attention to a place has fallen to exp(−1/2), as a share of the slice's side."""
 
+REACHES = (0.01, 10.0)
+"""Least and largest reach: below, a place attends to itself alone on any map; above, distance hardly counts."""
+
 LIMIT = 8.0
 """Bound of log σ², which the network nears and never reaches: nothing overflows, and the gradient never ends."""
 
@@ -107,7 +110,8 @@ class MessagePassing(nn.Module):
         query, key = self.query(receiver).flatten(2), self.key(sender).flatten(2)  # (B, d, h w), (B, d, h' w')
         alike = (query.mT @ key).to(torch.float32) / math.sqrt(query.shape[1])
         near = squared_distances(receiver.shape[2:], sender.shape[2:], alike.device)
-        attention: Tensor = (alike - near / (2 * (2 * self.log_reach).exp())).softmax(dim=2)
+        log_reach = self.log_reach.clamp(*map(math.log, REACHES))
+        attention: Tensor = (alike - near / (2 * (2 * log_reach).exp())).softmax(dim=2)
         return attention
 
 

@@ -26,8 +26,10 @@ class ChannelAttention(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """(B, d, h, w) → (B, d, h, w)."""
         rows = features.flatten(2)  # (B, d, h w)
-        gram = rows @ rows.transpose(1, 2)  # (B, d, d)
-        weights = (gram.amax(dim=2, keepdim=True) - gram).softmax(dim=2)
+        with torch.autocast(rows.device.type, enabled=False):  # sums over all positions go beyond what 16 bits hold
+            exact = rows.to(torch.float32)
+            gram = exact @ exact.transpose(1, 2)  # (B, d, d)
+            weights = (gram.amax(dim=2, keepdim=True) - gram).softmax(dim=2)
         return features + self.gamma * (weights.to(rows) @ rows).reshape(features.shape)
 
 

@@ -7,6 +7,7 @@ A slice across the body has rows along y and columns along x: kernels and positi
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeGuard
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from VQBEGALLib.related.cmc.vit import PATCH
 
 Tensors = Mapping[str, Tensor]
 PREFIX = "image_encoder."
-KERNEL, POSITIONS = "patch_embed.proj.weight", "pos_embed"
+KERNEL, NECK, POSITIONS = "patch_embed.proj.weight", "neck.0.weight", "pos_embed"
 MAY_LACK = ("pos_embed", "rel_pos_h", "rel_pos_w")
 """Weights that a file may lack: some encoders were trained without."""
 
@@ -39,17 +40,23 @@ def shape_of(encoder: Tensors) -> dict[str, int]:
     """Return the settings that an image encoder's sizes stand for; heads only where it has relative positions.
 
     Raises:
-        InputError: it lacks its blocks or its neck.
+        InputError: it lacks its blocks or its neck, or one of them has not the axes that it should have.
     """
-    width = len(encoder[KERNEL])
-    blocks = {int(name.split(".")[1]) for name in encoder if name.startswith("blocks.")}
-    if not blocks or "neck.0.weight" not in encoder:
+    kernel, neck, positions = (encoder.get(name) for name in (KERNEL, NECK, "blocks.0.attn.rel_pos_h"))
+    numbers = {name.split(".")[1] for name in encoder if name.startswith("blocks.")}
+    blocks = [int(number) for number in numbers if number.isdecimal()]
+    if not blocks or not _is_kernel(kernel) or not _is_kernel(neck) or (positions is not None and positions.ndim != 2):
         raise InputError("The image encoder in the file of encoder weights is not whole.", "Choose another file.")
+    width = len(kernel)
     sizes = {"vit_width": width, "vit_depth": max(blocks) + 1}
-    positions = encoder.get("blocks.0.attn.rel_pos_h")
     if positions is not None:
         sizes["vit_heads"] = width // positions.shape[1]
-    return {**sizes, "vit_neck": len(encoder["neck.0.weight"])}
+    return {**sizes, "vit_neck": len(neck)}
+
+
+def _is_kernel(tensor: Tensor | None) -> TypeGuard[Tensor]:
+    """Tell whether it is there and is a kernel over planes or volumes."""
+    return tensor is not None and tensor.ndim in (4, 5)
 
 
 def adapted(name: str, encoder: Tensors, shape: torch.Size) -> tuple[Tensor, str, str] | None:
@@ -80,7 +87,7 @@ def adapted(name: str, encoder: Tensors, shape: torch.Size) -> tuple[Tensor, str
     if name == KERNEL and tensor.shape[1] > 1:
         tensor = tensor.sum(dim=1, keepdim=True)
         changes.append("summed over channels")
-    if tensor.shape != shape and name.endswith(MAY_LACK):
+    if tensor.shape != shape and tensor.ndim == len(shape) and name.endswith(MAY_LACK):
         tensor, change = _fitted(tensor, shape, encoder)
         changes.append(change)
     if tensor.shape != shape:

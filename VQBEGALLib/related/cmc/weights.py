@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -63,8 +64,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """Read a file of weights.
 
     Raises:
-        InputError: it is missing, a pickle, or no safetensors file.
+        InputError: it is missing, a folder, a pickle, or no safetensors file or not a whole one.
     """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder.", "Name a file of weights.")
     if path.suffix.lower() in PICKLES:
         raise InputError(f"{path.name} is a pickle, which can run programs when it is read.", CONVERT)
     try:
@@ -72,7 +75,17 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise InputError(f"There is no file {path}.", "Check the path.") from None
     except (OSError, SafetensorError) as error:
-        raise InputError(f"{path.name} cannot be read as safetensors: {error}.", CONVERT) from None
+        remedy = CONVERT if _is_pickle(path) else "Copy the file again from where it comes from."
+        raise InputError(f"{path.name} cannot be read as safetensors: {error}.", remedy) from None
+
+
+def _is_pickle(path: Path) -> bool:
+    """Tell whether a file of another name begins as those of torch.save do: a zip archive, or a bare pickle."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(2) in (b"PK", b"\x80\x02")
+    except OSError:
+        return False
 
 
 def load_encoders(model: VQBEGAL, tensors: Tensors) -> Loaded:
@@ -83,7 +96,7 @@ def load_encoders(model: VQBEGAL, tensors: Tensors) -> Loaded:
         tensors: of the file.
 
     Raises:
-        InputError: the file holds no encoder that fits the network.
+        InputError: the file holds no encoder that fits the network, or values that no weight can have.
     """
     if any(name.startswith(OWN) for name in tensors):
         return _load_own(model, tensors)
@@ -100,12 +113,23 @@ def load_encoders(model: VQBEGAL, tensors: Tensors) -> Loaded:
             "The file of encoder weights holds a transformer, and the study's encoders are convolutional.",
             f"Create the study with --method cmc --set encoder=vit {wanted}.",
         )
+    _check_values(found)
     for vit in transformers.values():
         loaded = _load_transformer(vit, found, wanted)
     whole = nn.ModuleDict({"encoder_c": model.encoder_c, "encoder_m": model.encoder_m})
     loaded.unused += sorted(outside(tensors))
     loaded.kept = [name for name, _ in whole.named_parameters() if ".vit." not in name] + loaded.kept
     return loaded
+
+
+def _check_values(tensors: Tensors) -> None:
+    """Refuse what cannot be a weight: whole numbers, NaN and infinity."""
+    for name, tensor in tensors.items():
+        if not (tensor.is_floating_point() and tensor.to(torch.float32).isfinite().all()):
+            raise InputError(
+                f"{name} in the file of encoder weights holds values that are no finite floating-point numbers.",
+                "Choose another file, or copy it again from where it comes from.",
+            )
 
 
 def _encoders(model: VQBEGAL) -> tuple[nn.Module, nn.Module]:
@@ -116,6 +140,7 @@ def _load_own(model: VQBEGAL, tensors: Tensors) -> Loaded:
     """Take the encoders of another study's network by name."""
     state = {name: weight for name, weight in model.state_dict().items() if name.startswith(OWN)}
     fitting = {name: tensors[name] for name in state if name in tensors}
+    _check_values(fitting)
     for name, tensor in fitting.items():
         if tensor.shape != state[name].shape:
             raise InputError(
