@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,6 +49,23 @@ def test_cases_are_segmented_by_the_newest_network_on_their_own_grid(study):
     assert labelmap.same_grid(study.grid("s2")) and np.array_equal(labelmap.voxels, expected.voxels)
     bits = study.uncertainty("s2")
     assert list(bits) == list(range(14)) and all(0 <= value <= 1 for value in bits.values()) and max(bits.values()) > 0
+
+
+def test_the_probabilities_of_a_case_are_never_kept_together(study, monkeypatch):
+    alive, most = [], []
+
+    def probabilities(*words, **more):
+        for image in found(*words, **more):
+            kept = image.copy()
+            alive.append(weakref.ref(kept))
+            del image
+            yield kept
+            most.append(sum(each() is not None for each in alive))
+
+    found = module.probabilities_of
+    monkeypatch.setattr(module, "probabilities_of", probabilities)
+    segment(study, "s2")
+    assert len(most) == 14 and max(most) <= 2
 
 
 def test_what_a_network_has_segmented_is_passed_over_until_it_changes(study):
