@@ -163,3 +163,13 @@ class Stage:
             seconds_left=None if left is None else round(left, 1),
             **self._figures,
         )
+
+
+def plural(count: int, word: str) -> str:
+    """Return a number of things for a sentence.
+
+    Examples:
+        >>> plural(1, "slice"), plural(14, "slice")
+        ('1 slice', '14 slices')
+    """
+    return f"{count} {word}{'' if count == 1 else 's'}"

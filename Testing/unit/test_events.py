@@ -13,7 +13,7 @@ import pytest
 
 import VQBEGALLib.events
 from VQBEGALLib.errors import CancelledError
-from VQBEGALLib.events import OWNER_INTERVAL, PROGRESS_INTERVAL, Event, Reporter, json_lines
+from VQBEGALLib.events import OWNER_INTERVAL, PROGRESS_INTERVAL, Event, Reporter, json_lines, plural
 
 
 class Clock:
@@ -168,3 +168,8 @@ def test_json_lines_are_one_object_a_line_in_plain_unicode():
 def test_json_lines_refuse_values_that_json_does_not_have():
     with pytest.raises(ValueError, match="JSON"):
         Reporter(json_lines(io.StringIO())).emit("result", dice=float("nan"))
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0 slices"), (1, "1 slice"), (2, "2 slices")])
+def test_numbers_of_things_agree_with_their_names(count, text):
+    assert plural(count, "slice") == text

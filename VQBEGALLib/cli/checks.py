@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from VQBEGALLib.config import Config
 from VQBEGALLib.errors import InputError, StorageError
-from VQBEGALLib.events import Reporter
+from VQBEGALLib.events import Reporter, plural
 from VQBEGALLib.study import Study
 from VQBEGALLib.study.checking import Finding
 from VQBEGALLib.study.cohort import NewSubject, from_table, gather
@@ -60,6 +61,25 @@ def warn_of_use(study: Study, options: argparse.Namespace, extra: list[int], rep
     elif extra:
         shown = ", ".join(map(str, extra))
         reporter.warn(f"The newest round did not ask for slices {shown}; they train the whole network.")
+
+
+def warn_of_budget(study: Study, reporter: Reporter) -> None:
+    """Warn where what a study begins with leaves nothing to ask for."""
+    budget = study.ledger()["budget"]
+    if not budget["left"]:
+        reporter.warn(
+            f"What is annotated uses up the budget of {plural(budget['total'], 'slice')}: no more will be asked for. "
+            f"Raise it with `vqbegal study set {study.folder.name} total_budget=N`."
+        )
+
+
+def warn_of_frozen(config: Config, reporter: Reporter) -> None:
+    """Warn where a study without encoder weights would keep its encoders as they are drawn."""
+    if config.network.architecture == "cmc" and config.cmc.freeze_encoders:
+        reporter.warn(
+            "freeze_encoders keeps the encoders' weights, and the study has none: they will stay random. Create it "
+            "with --encoder-weights FILE, or without freeze_encoders."
+        )
 
 
 def check_output(options: argparse.Namespace, study: Study) -> None:

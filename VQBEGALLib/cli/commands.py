@@ -10,7 +10,7 @@ from VQBEGALLib.cli.terminal import Result
 from VQBEGALLib.config import parse_assignments, preset, split_organs
 from VQBEGALLib.delivery import remember_sources, remove_cases
 from VQBEGALLib.errors import InputError, StudyError
-from VQBEGALLib.events import Reporter
+from VQBEGALLib.events import Reporter, plural
 from VQBEGALLib.slices import SliceFrame
 from VQBEGALLib.study import Study
 from VQBEGALLib.volumes import Volume, read_volume, write_volume
@@ -44,6 +44,8 @@ def study_create(options: argparse.Namespace, reporter: Reporter) -> Result:
         from VQBEGALLib.rounds import with_weights
 
         with_weights(config, options.encoder_weights, reporter)  # what does not fit is told before anything is copied
+    else:
+        checks.warn_of_frozen(config, reporter)
     study = Study.create(options.study, config, subjects, reporter=reporter, encoder_weights=options.encoder_weights)
     remember_sources(study, subjects)
     return tables.status(study)
@@ -160,9 +162,13 @@ def _begin(
     from VQBEGALLib.rounds import begin_with
 
     if options.which != "primary":
-        raise StudyError("The study has no round yet.", "Select the first slices with `vqbegal next`.")
+        raise StudyError(
+            "The study has no round yet, and only labels of a primary volume can begin it.",
+            "Give those first (`vqbegal label STUDY CASE FILE`), or select the first slices with `vqbegal next`.",
+        )
     taken = begin_with(study, options.case, labelmap, slices)
-    reporter.message(f"The study begins with {len(taken)} slices of {options.case} (cold_start=exemplar).")
+    reporter.message(f"The study begins with {plural(len(taken), 'slice')} of {options.case} (cold_start=exemplar).")
+    checks.warn_of_budget(study, reporter)
     return tables.status(study)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from VQBEGALLib.cli.terminal import Result
 from VQBEGALLib.errors import InputError
+from VQBEGALLib.events import plural
 from VQBEGALLib.metrics import METRICS
 from VQBEGALLib.study import Prediction, Study
 from VQBEGALLib.study.records import SPLITS, Round
@@ -74,7 +75,7 @@ def status(study: Study, *, as_json: bool = False) -> Result:
         f"Study {study.folder.name}: {study.config.organ}, {study.config.slices.primary_modality} with "
         f"{study.config.slices.auxiliary_modality}",
         *(f"  {split:<10} {mine:>3} primary, {other:>3} auxiliary volumes" for split, (mine, other) in counts.items()),
-        f"  annotated  {budget['used']} slices in {patients} patient{'' if patients == 1 else 's'}; the budget is "
+        f"  annotated  {plural(budget['used'], 'slice')} in {plural(patients, 'patient')}; the budget is "
         f"{budget['total']}",
         *(f"  round {item.index:<4} {_round_line(item)}" for item in done),
         *(f"  open       {case}: {', '.join(map(str, slices))}" for case, slices in waiting.items()),
@@ -92,7 +93,7 @@ def next_step(current: Round | None, open_: int, left: int, *, cases: bool, begu
     if current is None:
         return "select the first slices (`vqbegal next`)."
     if not current.trained:
-        rest = f"annotate the {open_} open slices (`vqbegal label`), then " if open_ else ""
+        rest = f"annotate the {plural(open_, 'open slice')} (`vqbegal label`), then " if open_ else ""
         return f"{rest}train (`vqbegal train`)."
     return (
         "select the next slices (`vqbegal next`)."
@@ -103,7 +104,8 @@ def next_step(current: Round | None, open_: int, left: int, *, cases: bool, begu
 
 def _round_line(round_: Round) -> str:
     finished = sum(item.status == "done" for item in round_.requests)
-    answered = f"{finished} of {len(round_.requests)} slices annotated" if round_.requests else "nothing was asked for"
+    asked = len(round_.requests)
+    answered = f"{finished} of {plural(asked, 'slice')} annotated" if asked else "nothing was asked for"
     text = f"{round_.strategy}: {answered}"
     with suppress(KeyError, TypeError, ValueError):  # not validated
         return f"{text}, validation Dice {_summary(round_)['dice']['mean']:.3f}"
@@ -136,7 +138,7 @@ def rounds(study: Study, reason: str) -> Result:
 
 def advance(found: Advance) -> Result:
     """Say what was learned and what comes next."""
-    lines = [f"Round {found.round} asks for {found.requests} slices."] if found.requests else []
+    lines = [f"Round {found.round} asks for {plural(found.requests, 'slice')}."] if found.requests else []
     if not found.requests and found.stopped is None:
         lines.append(f"Round {found.round} is trained.")
     lines += [sentence for sentence in (found.stopped, found.advice) if sentence]
@@ -162,7 +164,7 @@ def requests(study: Study, round_: Round, *, as_json: bool) -> Result:
         told = f"Round {round_.index} asks for nothing: it begins with what is annotated. Train it (`vqbegal train`)."
         return _result(data, [told], as_json=as_json)
     lines = [
-        f"Round {round_.index} asks for {len(round_.requests)} slices ({round_.strategy}), counted from 0:",
+        f"Round {round_.index} asks for {plural(len(round_.requests), 'slice')} ({round_.strategy}), counted from 0:",
         f"{'rank':>4}  {'case':<20} {'slice':>5}  {'partner':<20} {'slice':>5}  {'score':>10}  role",
     ]
     for item in round_.requests:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TextIO
 
 from VQBEGALLib.errors import VQBEGALError
-from VQBEGALLib.events import Event, json_lines
+from VQBEGALLib.events import Event, json_lines, plural
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,9 @@ class TextOutput:
             self._advance(event)
         elif kind == "round":
             dice = event["dice"]["mean"]
-            self._line(f"Round {event['round']}: {event['labelled']} slices annotated, validation Dice {dice:.3f}.")
+            self._line(
+                f"Round {event['round']}: {plural(event['labelled'], 'slice')} annotated, validation Dice {dice:.3f}."
+            )
         elif kind in ("message", "warning"):
             self._line(("Warning: " if kind == "warning" else "") + event["text"])
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from VQBEGALLib.errors import StudyError
-from VQBEGALLib.events import Reporter
+from VQBEGALLib.events import Reporter, plural
 from VQBEGALLib.network.device import Compute
 from VQBEGALLib.rounds.exemplar import begin, is_begun
 from VQBEGALLib.rounds.material import Material
@@ -83,7 +83,7 @@ def advance(
         if waiting and not (select and _unseen(study, rounds[-1])):
             raise StudyError(
                 f"No slice of round {rounds[-1].index} is annotated yet.",
-                f"Annotate at least one of its {len(rounds[-1].requests)} slices first.",
+                "Annotate at least one of the slices that it asks for.",
             )
         material = Material(study, reporter)
         trained, stopped = False, None
@@ -132,7 +132,7 @@ def _learn(material: Material, compute: Compute, reporter: Reporter) -> bool:
     stale = not current.trained or current.figures.get("labels") not in (None, labels_digest(study))
     if stale:
         used = study.ledger()["budget"]["used"]
-        reporter.message(f"Round {current.index}: training on {used} slices.")
+        reporter.message(f"Round {current.index}: training on {plural(used, 'slice')}.")
         current = compute.run(lambda device: train_round(material, device=device, reporter=reporter))
     if not finished(study, current):
         compute.run(lambda device: validate(material, current, device=device, reporter=reporter))
@@ -148,8 +148,9 @@ def _ask(material: Material, name: str, compute: Compute, reporter: Reporter) ->
         study.log({"event": "stopped", "reason": reason})
         return reason
     if rounds and (left := sum(item.status == "open" for item in rounds[-1].requests)):
-        slices = "1 slice" if left == 1 else f"{left} slices"
-        reporter.message(f"Round {rounds[-1].index}: {slices} without annotation may be asked for again.")
+        reporter.message(
+            f"Round {rounds[-1].index}: {plural(left, 'slice')} without annotation may be asked for again."
+        )
     reporter.message(f"Round {len(rounds)}: selecting slices.")
     compute.run(lambda device: choose(material, name, device=device, reporter=reporter))
     return None

@@ -20,7 +20,9 @@ EXEMPLAR = "exemplar"
 def begin_with(study: Study, case: str, labelmap: Volume, slices: Sequence[int] | None = None) -> list[int]:
     """Take in what a person has annotated before round 0, and let the study begin with it.
 
-    Sets ``cold_start = exemplar``. May be called for further slices or cases as long as there is no round.
+    Sets ``cold_start = exemplar``. May be called for further slices or cases as long as there is no round. Every slice
+    taken uses the budget, those without the organ too: a whole case can spend ``total_budget``, and then no round asks
+    for anything until it is raised.
 
     Args:
         study: without rounds.
@@ -33,7 +35,8 @@ def begin_with(study: Study, case: str, labelmap: Volume, slices: Sequence[int] 
 
     Raises:
         StudyError: the study has rounds.
-        InputError: the case does not serve training, another grid, other values, or a slice out of range.
+        InputError: the case does not serve training, another grid, other values, a slice out of range, or nothing
+            annotated shows an organ.
         StorageError: the disk is full or refuses.
     """
     with study.writing(f"begin with {case}"):
@@ -45,10 +48,20 @@ def begin_with(study: Study, case: str, labelmap: Volume, slices: Sequence[int] 
         taken = list(range(frame.count)) if slices is None else sorted(set(slices))
         if not taken:
             raise InputError("No slice is named.", "Name at least one annotated slice.")
+        _check_shown(study, frame, labelmap, taken)
         study.put_labels(case, labelmap, taken, round=0, axis=frame.axis)
         study.configure({"cold_start": EXEMPLAR})
         study.log({"event": "begun", "case": case, "slices": len(taken)})
     return taken
+
+
+def _check_shown(study: Study, frame: SliceFrame, labelmap: Volume, slices: list[int]) -> None:
+    """Make sure that the first annotated slices show something to learn; what is out of range is not looked at."""
+    planes = frame.planes(labelmap.voxels)
+    shown = any(planes[index].any() for index in slices if 0 <= index < len(planes))
+    if not shown and slices[0] >= 0 and slices[-1] < len(planes) and not study.ledger()["foreground_pixels"]:
+        names = " or ".join(study.config.organs)
+        raise InputError(f"The labelmap shows no {names} on these slices.", "Begin with a slice that shows an organ.")
 
 
 def is_begun(study: Study) -> bool:

@@ -9,7 +9,7 @@ import torch
 
 from VQBEGALLib.config import RoundSettings
 from VQBEGALLib.errors import InputError
-from VQBEGALLib.events import Reporter
+from VQBEGALLib.events import Reporter, plural
 from VQBEGALLib.rounds.annotation import Oracle
 from VQBEGALLib.rounds.evaluation import Auxiliary, evaluate
 from VQBEGALLib.rounds.material import Material
@@ -62,7 +62,8 @@ def run(
                 current = select(material, strategy_name, device=device, reporter=reporter)
             if not current.trained:
                 oracle.answer(study, current, reporter)
-                reporter.message(f"Round {current.index}: training on {study.ledger()['budget']['used']} slices.")
+                used = study.ledger()["budget"]["used"]
+                reporter.message(f"Round {current.index}: training on {plural(used, 'slice')}.")
                 current = train_round(material, device=device, reporter=reporter)
             validate(material, current, device=device, reporter=reporter)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import math
+import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from VQBEGALLib.errors import StudyError
 from VQBEGALLib.slices.frame import SliceFrame
-from VQBEGALLib.storage import make_folder, read_json, write_json
+from VQBEGALLib.storage import flush_folder, make_folder, read_json, storing, write_json
 from VQBEGALLib.study.fields import REMEDY
 from VQBEGALLib.study.imagestore import grid_of
 from VQBEGALLib.study.records import ImageRecord, Round, Subject
@@ -65,6 +66,19 @@ def write_round(study: Path, subjects: Mapping[str, Subject], round: Round) -> N
     folder = round_folder(study, round.index)
     make_folder(folder)
     write_json(folder / ROUND_FILE, round.to_json())
+
+
+def remove_round(study: Path, index: int) -> None:
+    """Remove a round and all that it keeps; what the system keeps back is left, and is no round any more.
+
+    Raises:
+        StorageError: the system refuses.
+    """
+    folder = round_folder(study, index)
+    with storing(folder):
+        (folder / ROUND_FILE).unlink(missing_ok=True)
+        flush_folder(folder)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def problems(round: Round, subjects: Mapping[str, Subject]) -> Iterator[str]:

@@ -226,7 +226,8 @@ class Study(StudyReader):
             taken = len(old.annotations) - len(new.annotations)
             rounds = self.rounds()
             bare = len(rounds) == 1 and not rounds[0].requests and not rounds[0].trained
-            if bare and which == "primary" and self.ledger()["budget"]["used"] == taken:
+            taught = which == "primary" and self.subject(name).split == "train"
+            if bare and taught and self.ledger()["budget"]["used"] == taken:
                 roundstore.remove_round(self.folder, 0)  # before the labels: a kill between leaves a study to begin
             labelstore.commit_labels(self.folder, name, which, new)
 

@@ -373,7 +373,9 @@ def test_labels_that_fit_nothing(call, asked, cohort, digest, words, text):
 def test_labels_that_cannot_begin_a_study(call, new, cohort, digest):
     before = digest(new)
     partner = cohort / "mr_liver" / "s0.nii.gz"
-    told_once(call("label", new, "s0", partner, "--slices", 3, "--which", "auxiliary"), 4, "no round yet")
+    told_once(call("label", new, "s0", partner, "--slices", 3, "--which", "auxiliary"), 4, "only labels of a primary")
+    empty = cohort / "ct_liver" / "s1.nii.gz"
+    told_once(call("label", new, "s1", empty, "--slices", 0), 3, "shows no liver")
     told_once(call("label", new, "s3", cohort / "ct_liver" / "s3.nii.gz"), 3, "does not serve training")
     assert digest(new) == before
 

@@ -630,11 +630,33 @@ def test_the_module_is_the_command(command):
 def test_a_study_begins_with_what_is_annotated_already(call, new, cohort, words, count):
     told = call("label", new, "s1", cohort / "ct_liver" / "s1.nii.gz", *words, "--events", "json")
     assert told.code == 0
-    assert f"annotated  {count} slice" in call("status", new).out and "Next: train" in call("status", new).out
+    slices = "1 slice" if count == 1 else f"{count} slices"
+    assert f"begins with {slices} of s1" in told.out
+    assert f"annotated  {slices} in 1 patient;" in call("status", new).out and "Next: train" in call("status", new).out
     events = call("advance", new, "--events", "json", *CPU).events
     assert (events[-1]["round"], events[-1]["trained"], events[-1]["requests"]) == (1, True, 4)
     assert "exemplar: nothing was asked for, validation Dice" in call("status", new).out
     assert call("check", new).out == "The study is whole.\n"
+
+
+@pytest.mark.parametrize(("total", "warned"), [(14, True), (13, True), (15, False)])
+def test_a_case_that_uses_up_the_budget_is_warned_of(call, new, cohort, total, warned):
+    assert call("study", "set", new, f"total_budget={total}").code == 0
+    told = call("label", new, "s1", cohort / "ct_liver" / "s1.nii.gz", "--events", "json")
+    texts = [event["text"] for event in told.events if event["event"] == "warning"]
+    assert [f"uses up the budget of {total} slices" in text for text in texts] == [True] * warned
+    assert all("vqbegal study set new total_budget=N" in text for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("method", "freeze", "warned"), [("cmc", True, True), ("cmc", False, False), ("ciml", True, False)]
+)
+def test_frozen_encoders_without_weights_are_warned_of(call, create, cohort, tmp_path, method, freeze, warned):
+    words = create(cohort, method=method, freeze_encoders=str(freeze).lower())
+    told = call("study", "create", tmp_path / "study", *words, "--events", "json")
+    assert told.code == 0
+    texts = [event["text"] for event in told.events if event["event"] == "warning"]
+    assert ["will stay random" in text for text in texts] == [True] * warned
 
 
 def test_a_begun_study_goes_on_step_by_step(call, new, cohort):

@@ -57,7 +57,9 @@ def test_a_round_without_a_label_asks_to_annotate_first(make, answer):
     study = make()
     go(study)
     for select in (True, False):
-        with pytest.raises(StudyError, match=r"No slice of round 0 is annotated yet\. Annotate at least one of its 6"):
+        with pytest.raises(
+            StudyError, match=r"No slice of round 0 is annotated yet\. Annotate at least one of the slices"
+        ):
             go(study, select=select)
     answer(study)
     go(study)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from VQBEGALLib.errors import InputError, StudyError
+from VQBEGALLib.errors import CancelledError, InputError, StorageError, StudyError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.network import VQBEGAL
 from VQBEGALLib.related.cmems import CMEMS
@@ -23,7 +23,8 @@ from VQBEGALLib.rounds import (
     select,
     train_round,
 )
-from VQBEGALLib.study import Study
+from VQBEGALLib.rounds.exemplar import is_begun
+from VQBEGALLib.study import Study, labelstore
 
 CPU = torch.device("cpu")
 QUIET = Reporter()
@@ -155,6 +156,8 @@ def test_what_cannot_begin_a_study_is_refused_and_changes_nothing(make):
         (("s3", study.grid("s3")), "does not serve training"),
         (("s1", grid, [99]), "There is no slice 99"),
         (("s1", grid, []), "No slice is named"),
+        (("s1", grid), "shows no liver"),
+        (("s1", study.reference("s1"), [0]), "shows no liver"),
         (("s1", grid.with_voxels(np.full(grid.shape, 7, np.uint8))), "7|values"),
         (("nobody", grid), "nobody"),
     ):
@@ -165,6 +168,58 @@ def test_what_cannot_begin_a_study_is_refused_and_changes_nothing(make):
     go(study)
     with pytest.raises(StudyError, match="begun already"):
         begin_with(study, "s1", grid)
+
+
+def test_further_slices_may_be_empty_once_one_shows_the_organ(make):
+    study = begun(make(), [6])
+    assert begin_with(study, "s0", study.grid("s0"), [0]) == [0]
+    assert study.ledger()["slices"] == 2
+
+
+def cancelled(study: Study) -> Study:
+    """A study whose first training was cancelled."""
+    cancel = study.folder.parent / "cancel"
+    cancel.touch()
+    with pytest.raises(CancelledError):
+        go(study, reporter=Reporter(cancel_file=cancel))
+    assert [(item.requests, item.trained) for item in study.rounds()] == [((), False)]
+    return study
+
+
+def test_a_study_whose_exemplar_is_taken_back_begins_anew(make):
+    study = cancelled(begun(make(), [5, 6]))
+    study.remove_labels("s1", [5])
+    assert len(study.rounds()) == 1, "one slice is left to train on"
+    study.remove_labels("s1", [6])
+    assert study.rounds() == [] and not study.ledger()["slices"]
+    assert study.check() == []
+    found = go(begun(study, [6]))
+    assert (found.round, found.trained) == (1, True)
+
+
+def test_a_kill_while_the_exemplar_is_taken_back_leaves_a_study_to_begin(make, monkeypatch):
+    study = cancelled(begun(make(), [6]))
+
+    def killed(*_arguments):
+        raise StorageError("Killed.")
+
+    monkeypatch.setattr(labelstore, "commit_labels", killed)
+    with pytest.raises(StorageError):
+        study.remove_labels("s1", [6])
+    assert study.rounds() == [] and is_begun(study)
+
+
+def test_other_rounds_stay_when_labels_are_taken_back(make, by_hand):
+    study = begun(make(), [6])
+    go(study, select=False)
+    study.remove_labels("s1", [6])
+    assert len(study.rounds()) == 1, "it is trained"
+    asked = make("asked")
+    go(asked)
+    item = asked.rounds()[0].requests[0]
+    by_hand(asked, item.case, [item.slice])
+    asked.remove_labels(item.case, [item.slice])
+    assert len(asked.rounds()) == 1, "it asks for slices"
 
 
 def test_the_estimate_is_of_cmems_before_an_exemplar_s_first_training(make, monkeypatch):
