@@ -18,6 +18,7 @@ from VQBEGALLib.settings import Section, describe_sections, parsed, setting
 
 Modality = Literal["CT", "MR"]
 Pairing = Literal["relative_position", "random", "none"]
+Registered = Literal["auto", "no"]
 Sharing = Literal["deep", "none"]
 CodebookUpdate = Literal["ema", "gradient"]
 DiscriminatorInput = Literal["per_modality", "ordered_pair"]
@@ -53,6 +54,11 @@ class SliceSettings(Section):
         "Partner slice: the same relative position along the body axis, or drawn at random. A patient without "
         "an auxiliary volume of the same name borrows that of a patient drawn at random from the same split. "
         "With none no slice has a partner, and the network sees the primary alone.",
+    )
+    registered: Registered = setting(
+        "auto",
+        "auto: slices of one number show the same anatomy where a subject's two volumes lie on one grid, unless that "
+        "grid is the one of a file without a header (spacing 1 mm, origin 0). no: never.",
     )
     auxiliary_share: float = setting(
         1.0,
@@ -208,7 +214,7 @@ class Config:
         _check_organs(self.organ)
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
             raise InputError(f"seed is {self.seed!r}.", "Choose a whole number from 0 to 4294967295.")
-        self.ciml.task_map(self.organs)
+        self._check_tasks()
         divisor = 2 ** (self.network.stages - 1)
         if self.slices.size % divisor:
             raise InputError(
@@ -220,6 +226,20 @@ class Config:
                 f"size {self.slices.size} leaves a single pixel after {self.network.stages} stages.",
                 f"Choose at least {2 * divisor} or fewer stages.",
             )
+
+    def _check_tasks(self) -> None:
+        """Make sure that CIML's tasks are organs, and that those left to the auxiliary can be read there."""
+        primary_tasks, _ = self.ciml.task_map(self.organs)
+        left = [organ for organ, own in zip(self.organs, primary_tasks, strict=True) if not own]
+        if self.network.architecture != "ciml" or not left:
+            return
+        for name, wrong, right in (("pairing", "none", "relative_position"), ("registered", "no", "auto")):
+            if getattr(self.slices, name) == wrong:
+                raise InputError(
+                    f"primary_tasks leaves {', '.join(left)} to the {self.slices.auxiliary_modality}, from which "
+                    f"{name}={wrong} keeps the network.",
+                    f"Leave primary_tasks empty, or set {name}={right}.",
+                )
 
     @property
     def organs(self) -> tuple[str, ...]:
@@ -250,7 +270,8 @@ class Config:
         """Return a copy with settings changed by name, values as Python values or as text.
 
         Args:
-            changes: ``{"routing": "soft"}`` or ``{"training.routing": "soft"}``; ``method`` sets several at once.
+            changes: ``{"routing": "soft"}`` or ``{"training.routing": "soft"}``; ``method`` sets several at once and
+                those of other methods to their defaults, except where the same changes say otherwise.
 
         Raises:
             InputError: an unknown name or a value that does not fit.
@@ -261,7 +282,7 @@ class Config:
             method = str(changes.pop("method"))
             if method not in METHODS:
                 raise InputError(f"method is {method!r}.", f"Choose one of {', '.join(METHODS)}.")
-            changes = {**METHODS[method], **changes}
+            changes = {**_without_method(), **METHODS[method], **changes}
         for key, value in changes.items():
             section, name = locate(key)
             target = data[section] if section else data
@@ -404,6 +425,14 @@ def _check_organs(text: object) -> None:
         raise InputError(f"organ {text!r} names an organ twice.", "Name each once.")
     if len(names) > MAX_ORGANS:
         raise InputError(f"organ names {len(names)} organs.", f"Name {MAX_ORGANS} at most.")
+
+
+def _without_method() -> dict[str, object]:
+    """Return the defaults of all settings that methods change; those that presets change too stay as they are."""
+    of_methods = dict.fromkeys(name for switches in METHODS.values() for name in switches)
+    of_presets = {name for switches in PRESETS.values() for name in switches}
+    defaults = Config().to_json()
+    return {name: defaults[locate(name)[0]][name] for name in of_methods if name not in of_presets}
 
 
 def _build(section: type[S], values: Mapping[str, object]) -> S:

@@ -15,6 +15,7 @@ from VQBEGALLib.errors import OutOfMemoryError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.network import VQBEGAL
 from VQBEGALLib.slices import PlaneGrid, SliceFrame, SlicePair, pair_slices, prepare
+from VQBEGALLib.slices.pool import show_the_same
 from VQBEGALLib.slices.reader import PairImages
 from VQBEGALLib.volumes import Volume
 
@@ -64,7 +65,7 @@ def predict(
         {} if auxiliary is None else {"": SliceFrame.of(auxiliary)},
         pairing="relative_position",
         generator=np.random.default_rng(config.seed),
-        aligned=[""] if auxiliary is not None and primary.same_grid(auxiliary) else [],
+        aligned=[""] if auxiliary is not None and show_the_same(primary, auxiliary, settings) else [],
     )
 
     def read(batch: list[SlicePair]) -> PairImages:

@@ -69,6 +69,42 @@ def test_a_single_switch_overrides_its_method_in_either_order(order):
     assert config.network.codebook_update == "gradient"
 
 
+@pytest.mark.parametrize("before", METHODS)
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("base", ["tiny", "small"])
+def test_a_method_leaves_nothing_of_the_one_before(base, before, method):
+    """But the size of a batch, which presets set as well."""
+    kept = {
+        "unlabelled_per_step": METHODS[before].get("unlabelled_per_step", preset(base).training.unlabelled_per_step)
+    }
+    changed = preset(base, {"method": before}).replace({"method": method})
+    assert changed == preset(base, {"method": method, **kept, **METHODS[method]})
+
+
+def test_a_method_leaves_what_no_method_sets():
+    changes = {"steps": 7, "code_dim": 32, "modality_dropout": 0.25, "seed": 3, "organ": "spleen"}
+    assert preset("small", changes).replace({"method": "default"}) == preset("small", changes)
+
+
+@pytest.mark.parametrize("key", ["pairing", "slices.pairing"])
+def test_what_the_same_changes_say_wins_over_the_method(key):
+    config = preset("small", {"method": "paper-literal"}).replace({key: "none", "method": "plain", "coverage": 2})
+    assert (config.slices.pairing, config.rounds.coverage, config.training.routing) == ("none", 2, "joint")
+
+
+@pytest.mark.parametrize(
+    ("change", "remedy"),
+    [({"pairing": "none"}, "set pairing=relative_position"), ({"registered": "no"}, "set registered=auto")],
+)
+def test_organs_that_the_auxiliary_lends_need_partners(change, remedy):
+    tasks = {"organ": "liver, spleen", "primary_tasks": "liver"}
+    with pytest.raises(InputError, match="primary_tasks leaves spleen to the MR") as caught:
+        preset("small", {"method": "ciml", **tasks, **change})
+    assert remedy in caught.value.remedy
+    assert preset("small", {**tasks, **change}).ciml.primary_tasks == "liver"
+    assert preset("small", {"method": "ciml", **tasks, **change, "primary_tasks": "spleen,liver"})
+
+
 @pytest.mark.parametrize(
     ("key", "text", "section", "value"),
     [

@@ -158,7 +158,8 @@ class Plan:
         shared = [config.organ, config.slices, config.network, config.training, config.inference]
         shared += [getattr(config, config.network.architecture, None)]  # the section of a related system
         done = [config.rounds.cold_start, first, arm.boundary_noise, self.splits, self.auxiliary]
-        text = repr([*shared, *done])
+        # a setting that came later: at its default the folders that there are keep their names
+        text = repr([*shared, *done]).replace(", registered='auto'", "")
         digest = hashlib.sha256(text.encode()).hexdigest()[:12]
         return Run(run.cohort, replace(arm, name=digest, budgets=(first,)), run.seed)
 

@@ -11,11 +11,11 @@ import numpy as np
 from VQBEGALLib.errors import InputError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.slices import ImageKey, SliceCache, SliceFrame, SlicePair, pair_slices, prepare_masks
-from VQBEGALLib.slices.pool import without_partner
+from VQBEGALLib.slices.pool import show_the_same, without_partner
 from VQBEGALLib.slices.reader import PairReader
 from VQBEGALLib.study import Study
 from VQBEGALLib.study.imagestore import CACHE
-from VQBEGALLib.study.records import SPLITS, Split, Subject, Which
+from VQBEGALLib.study.records import SPLITS, WHICH, Split, Subject, Which
 from VQBEGALLib.study.records import Role as RoleName
 from VQBEGALLib.training import Example, Role
 from VQBEGALLib.training.batches import Mask
@@ -67,6 +67,15 @@ class Material:
                 except InputError as error:
                     raise InputError(f"{key.subject}, {key.which} image: {error.problem}", error.remedy) from error
                 stage.advance()
+        self._tell_aligned(reporter)
+
+    def _tell_aligned(self, reporter: Reporter) -> None:
+        count = sum(self._aligned(subject) for subject in self.study.subjects.values())
+        if count:
+            reporter.message(
+                f"Cases with both volumes on one grid: {count} of {len(self.study.subjects)}. Their slices are taken "
+                "to show the same anatomy; set registered=no where they do not."
+            )
 
     def pairs(self, split: Split) -> list[SlicePair]:
         """Return the slice pairs of a split; the study's seed fixes every draw."""
@@ -87,10 +96,11 @@ class Material:
         return {subject.name for subject in subjects if subject.patient in missing}
 
     def _aligned(self, subject: Subject) -> bool:
-        """Tell whether a subject's two volumes lie on one grid."""
+        """Tell whether slices of one number of a subject's two volumes show the same anatomy."""
         if subject.primary is None or subject.auxiliary is None:
             return False
-        return self.study.grid(subject.name).same_grid(self.study.grid(subject.name, "auxiliary"))
+        primary, auxiliary = (self.study.grid(subject.name, which) for which in WHICH)
+        return show_the_same(primary, auxiliary, self.config.slices)
 
     def _frames(self, which: Which, subjects: list[Subject]) -> dict[str, SliceFrame]:
         known = self.frames[which]

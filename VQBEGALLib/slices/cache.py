@@ -21,7 +21,7 @@ from VQBEGALLib.volumes import Volume
 FORMAT = 2
 """Raised whenever the preparation itself changes, so that slices prepared before are made anew."""
 
-PAIRING = {"pairing", "auxiliary_share"}
+PAIRING = {"pairing", "auxiliary_share", "registered"}
 """Settings that change which slices stand side by side, not the slices."""
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from VQBEGALLib.config import Pairing
+from VQBEGALLib.config import Pairing, SliceSettings
 from VQBEGALLib.slices.frame import SliceFrame
+from VQBEGALLib.volumes import Volume
 
 
 @dataclass(frozen=True, order=True)
@@ -29,6 +30,16 @@ class SlicePair:
     partner: str | None = None
     partner_slice: int | None = None
     aligned: bool = False
+
+
+def show_the_same(primary: Volume, auxiliary: Volume, settings: SliceSettings) -> bool:
+    """Tell whether slices of one number of a subject's two volumes show the same anatomy, pixel by pixel.
+
+    Volumes on one grid do. The grid with spacing 1 mm and origin 0 says nothing: a file without a header has it,
+    whatever it shows.
+    """
+    nameless = np.array_equal(np.abs(primary.affine), np.eye(4))  # NIfTI's axes are turned to LPS, which changes signs
+    return settings.registered == "auto" and primary.same_grid(auxiliary) and not nameless
 
 
 def pair_slices(
