@@ -227,6 +227,16 @@ class Config:
                 f"Choose at least {2 * divisor} or fewer stages.",
             )
 
+    def foundations(self) -> dict[str, object]:
+        """Return what rounds rest on, by name: slices asked for, networks trained and their labels fit no other."""
+        found: dict[str, object] = {name: getattr(self, name) for name in ("seed", "slices", "network", "organ")}
+        own = getattr(self, self.network.architecture, None)
+        if isinstance(own, CMCSettings):
+            found["encoders"] = own.of_network
+        if isinstance(own, CIMLSettings):
+            found["tasks"] = own.task_map(self.organs)
+        return found
+
     def _check_tasks(self) -> None:
         """Make sure that CIML's tasks are organs, and that those left to the auxiliary can be read there."""
         primary_tasks, _ = self.ciml.task_map(self.organs)

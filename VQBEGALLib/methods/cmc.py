@@ -55,3 +55,8 @@ class CMCSettings(Section):
                 f"vit_width {self.vit_width} cannot be shared by {self.vit_heads} attention heads.",
                 "Choose a multiple of vit_heads.",
             )
+
+    @property
+    def of_network(self) -> tuple[object, ...]:
+        """What the shape of the network follows from."""
+        return self.adapter, self.encoder, self.vit_width, self.vit_depth, self.vit_heads, self.vit_neck

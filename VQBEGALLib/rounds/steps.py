@@ -32,6 +32,7 @@ from VQBEGALLib.study.labelstore import read_index
 from VQBEGALLib.study.records import Request, Round, Which
 from VQBEGALLib.study.roundstore import CHECKPOINT, MODEL, SCORES, round_folder
 from VQBEGALLib.training import Example, train
+from VQBEGALLib.training.step import check_pairs
 
 
 def select(material: Material, name: str, *, device: torch.device, reporter: Reporter) -> Round:
@@ -49,7 +50,7 @@ def select(material: Material, name: str, *, device: torch.device, reporter: Rep
     Raises:
         StudyError: there is no training case, the last round is not trained, the budget is spent, or no slice is
             left.
-        InputError: there is no such strategy.
+        InputError: there is no such strategy, or the study's method cannot learn from its pairs.
     """
     study, config = material.study, material.config
     rounds = study.rounds()
@@ -69,6 +70,7 @@ def select(material: Material, name: str, *, device: torch.device, reporter: Rep
             reason,
             "The newest round's network is the result; raise total_budget (`vqbegal study set`) or add cases to go on.",
         )
+    check_pairs([*(example.pair for example in examples), *pool], config)
     index = len(rounds)
     chosen = name if index else config.rounds.cold_start
     context = Context(

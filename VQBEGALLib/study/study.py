@@ -299,17 +299,14 @@ class Study(StudyReader):
 
         Raises:
             InputError: an unknown setting or a value that does not fit.
-            StudyError: there are rounds, and the change touches the seed, slices, network or organs that they rest on;
-                there are labels, and it touches the organs that they show.
+            StudyError: there are rounds, and the change touches the seed, slices, network, organs or tasks that they
+                rest on; there are labels, and it touches the organs that they show, or the tasks.
             StorageError: the disk is full or refuses.
         """
         with self._change("change settings"):
             config = self.config.replace(changes)
-            fixed = [
-                name
-                for name in ("seed", "slices", "network", "organ")
-                if getattr(config, name) != getattr(self.config, name)
-            ]
+            before, after = self.config.foundations(), config.foundations()
+            fixed = [name for name, value in after.items() if value != before.get(name, value)]
             if fixed and self.rounds():
                 raise StudyError(
                     f"The study's rounds rest on its settings of {', '.join(fixed)}.",
@@ -319,6 +316,10 @@ class Study(StudyReader):
                 raise StudyError(
                     "The study's labels show its organs in their order.", "Create another study for other organs."
                 )
+            if "tasks" in fixed and self._labelled():
+                raise StudyError(
+                    "The study's labels were drawn for the tasks that it has.", "Create another study for other tasks."
+                )
             trained = [item.index for item in self.rounds() if item.trained]
             if trained and config.inference != self.config.inference:
                 self.drop_predictions(trained[-1])
@@ -327,10 +328,13 @@ class Study(StudyReader):
 
     def _show_organs(self, others: tuple[str, ...]) -> bool:
         """Tell whether labels or references would mean something else with other organs; one may change its name."""
-        if any(labelstore.read_index(self.folder, name, which) for name in self.subjects for which in WHICH):
+        if self._labelled():
             return True
         referred = any(subject.reference(which) for subject in self.subjects.values() for which in WHICH)
         return referred and max(len(others), len(self.config.organs)) > 1
+
+    def _labelled(self) -> bool:
+        return any(labelstore.read_index(self.folder, name, which) for name in self.subjects for which in WHICH)
 
     def log(self, event: Mapping[str, Any]) -> None:
         """Append an event to ``log.jsonl``, with the time."""

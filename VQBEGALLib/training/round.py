@@ -17,7 +17,7 @@ from VQBEGALLib.slices.reader import PairReader
 from VQBEGALLib.training.batches import Example
 from VQBEGALLib.training.distributed import Ranks, current
 from VQBEGALLib.training.loop import Lesson, Loop
-from VQBEGALLib.training.step import check_examples
+from VQBEGALLib.training.step import check_pairs
 
 
 @dataclass
@@ -67,7 +67,7 @@ def train(
     """
     if not labelled:
         raise InputError("There is no labelled slice to train on.", "Annotate at least one requested slice first.")
-    check_examples(labelled, config)
+    check_pairs([example.pair for example in labelled], config)
     team = current()
     team.check(config.training.batch_size)
     lesson = Lesson(labelled, unlabelled, reader, config, round_index)

@@ -12,7 +12,8 @@ from torch import Tensor
 from VQBEGALLib.config import Architecture, Config
 from VQBEGALLib.network import VQBEGAL
 from VQBEGALLib.network.model import PairEncoding
-from VQBEGALLib.training.batches import Batch, Example
+from VQBEGALLib.slices import SlicePair
+from VQBEGALLib.training.batches import Batch
 from VQBEGALLib.training.losses import discriminator_loss, segmentation_loss
 from VQBEGALLib.training.routing import RATE, decode, learners
 
@@ -40,8 +41,8 @@ class Objective(Protocol):
         ...
 
 
-Check = Callable[[Sequence[Example], Config], None]
-"""Raises InputError where an objective cannot learn from labelled pairs."""
+Check = Callable[[Sequence[SlicePair], Config], None]
+"""Raises InputError where an objective cannot learn from pairs, once they are labelled."""
 
 _OBJECTIVES: dict[Architecture, Objective] = {}
 _CHECKS: dict[Architecture, Check] = {}
@@ -52,7 +53,7 @@ def objective(name: Architecture, *, check: Check | None = None) -> Callable[[Ob
 
     Args:
         name: of the architecture.
-        check: looks at the labelled pairs once, before a training.
+        check: looks at the pairs before they are chosen from, and at the labelled ones before a training.
     """
 
     def enter(loss: Objective) -> Objective:
@@ -64,14 +65,14 @@ def objective(name: Architecture, *, check: Check | None = None) -> Callable[[Ob
     return enter
 
 
-def check_examples(labelled: Sequence[Example], config: Config) -> None:
-    """Make sure that the configured objective can learn from labelled pairs.
+def check_pairs(pairs: Sequence[SlicePair], config: Config) -> None:
+    """Make sure that the configured objective can learn from pairs, once they are labelled.
 
     Raises:
         InputError: it cannot.
     """
     if check := _CHECKS.get(config.network.architecture):
-        check(labelled, config)
+        check(pairs, config)
 
 
 def step_loss(model: VQBEGAL, batch: Batch, config: Config, *, progress: float, generator: torch.Generator) -> StepLoss:

@@ -73,6 +73,8 @@ def test_the_auxiliary_lends_its_organ_where_volumes_are_registered(make_study: 
     assert not (strange.voxels == 2).any()
 
 
-def test_volumes_that_are_not_registered_are_refused_before_training(make_study: Make) -> None:
+def test_volumes_that_are_not_registered_are_refused_before_anybody_annotates(make_study: Make) -> None:
+    study = make_study(registered=False)
     with pytest.raises(InputError, match="primary_tasks leaves spleen to the MR"):
-        train(make_study(registered=False))
+        train(study)
+    assert not study.rounds()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import os
 import shutil
@@ -727,6 +728,46 @@ def test_a_round_goes_through_text_unchanged(study):
     study.save_round(Round(0, "random", (Request(0, "a", 1, score=1 / 3),)))
     assert study.rounds()[0].requests[0].score == 1 / 3
     assert read_volume(study.image_path("a")).shape == SHAPE
+
+
+@pytest.mark.parametrize(
+    ("change", "free"),
+    [
+        ({"adapter": 4}, {"weight_csc": 1.0, "freeze_encoders": True, "auxiliary_tasks": "liver"}),
+        ({"encoder": "vit"}, {}),
+        *(({name: 8}, {}) for name in ("vit_width", "vit_depth", "vit_heads", "vit_neck")),
+    ],
+)
+def test_what_shapes_the_encoders_is_fixed_once_there_are_rounds(tmp_path, cohort, change, free):
+    study = Study.create(tmp_path / "study", preset("small", {"method": "cmc"}), cohort)
+    study.configure({"adapter": 6})
+    study.save_round(Round(0, "random"))
+    study.configure(free)
+    with pytest.raises(StudyError, match="rest on its settings of encoders"):
+        study.configure(change)
+
+
+def test_tasks_are_fixed_once_there_are_rounds_or_labels(tmp_path, cohort):
+    config = preset("small", {"method": "ciml", "organ": "liver, spleen", "primary_tasks": "liver"})
+    members = [dataclasses.replace(each, primary_reference=None) for each in cohort]
+    study = Study.create(tmp_path / "study", config, members)
+    study.configure({"auxiliary_tasks": "spleen"})
+    study.put_labels("a", mask(), [1], round=0, axis=AXIS)
+    study.configure({"auxiliary_tasks": " spleen ", "beta": 0.5, "adapter": 4})
+    for name in ("primary_tasks", "auxiliary_tasks"):
+        with pytest.raises(StudyError, match="labels were drawn for the tasks"):
+            study.configure({name: ""})
+    study.save_round(Round(0, "random"))
+    with pytest.raises(StudyError, match="rest on its settings of tasks"):
+        study.configure({"primary_tasks": ""})
+
+
+def test_another_method_may_be_chosen_while_there_are_labels_alone(tmp_path, cohort):
+    study = Study.create(tmp_path / "study", Config(), cohort)
+    study.put_labels("a", mask(), [1], round=0, axis=AXIS)
+    for method in ("ciml", "cmc", "default"):
+        study.configure({"method": method})
+    assert study.config == Config()
 
 
 def test_settings_of_rounds_can_be_changed_and_those_that_rounds_rest_on_only_before_them(tmp_path, cohort):

@@ -12,21 +12,21 @@ from VQBEGALLib.errors import InputError
 from VQBEGALLib.network.model import PairEncoding
 from VQBEGALLib.related.ciml.message import Message
 from VQBEGALLib.related.ciml.network import CIML
-from VQBEGALLib.training.batches import Batch, Example
+from VQBEGALLib.slices import SlicePair
+from VQBEGALLib.training.batches import Batch
 from VQBEGALLib.training.losses import segmentation_loss
 from VQBEGALLib.training.step import StepLoss, encode, objective, watch
 
 
-def require_registered(labelled: Sequence[Example], config: Config) -> None:
+def require_registered(pairs: Sequence[SlicePair], config: Config) -> None:
     """Make sure that somebody can teach and lend the organs that the primary's tasks leave out.
 
     Raises:
-        InputError: there are such organs, and a labelled slice has a partner that does not show the same anatomy, or
-            none has one that does.
+        InputError: there are such organs, and a slice has a partner that does not show the same anatomy, or none has
+            one that does.
     """
     tasks, _ = config.ciml.task_map(config.organs)
     missing = [organ for organ, own in zip(config.organs, tasks, strict=True) if not own]
-    pairs = [example.pair for example in labelled]
     strange = any(pair.partner is not None and not pair.aligned for pair in pairs)
     if missing and (strange or not any(pair.aligned for pair in pairs)):
         raise InputError(
