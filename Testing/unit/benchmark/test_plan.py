@@ -145,6 +145,13 @@ def test_a_first_round_is_shared_only_where_it_is_evaluated_in_the_same_way():
     assert shared[0].name == shared[1].name != shared[2].name
 
 
+def test_a_first_round_that_takes_nothing_for_registered_is_another():
+    arms = '[[arms]]\nname = "a"\nstrategy = "random"\n[[arms]]\nname = "b"\nstrategy = "random"\n'
+    auto, no = (plan(f"budgets = [5]\n{arms}settings = {{ registered = '{value}' }}\n") for value in ("auto", "no"))
+    first, second = ([found.seed_round(run).name for run in found.runs()] for found in (auto, no))
+    assert first[0] == first[1] == second[0] != second[1]
+
+
 def test_a_cohort_needs_labels():
     with pytest.raises(InputError, match="primary_labels"):
         parse_plan('strategies = ["random"]\nbudgets = [5]\n[cohorts.ct]\nprimary = "ct"', Path())

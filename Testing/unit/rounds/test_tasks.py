@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from VQBEGALLib.config import preset
 from VQBEGALLib.errors import InputError
 from VQBEGALLib.events import Reporter
 from VQBEGALLib.inference import predict
+from VQBEGALLib.methods import CIMLSettings
 from VQBEGALLib.rounds import Material, Oracle, run
 from VQBEGALLib.rounds.evaluation import probabilities_of
 from VQBEGALLib.rounds.steps import load_round
@@ -71,6 +73,10 @@ def test_the_auxiliary_lends_its_organ_where_volumes_are_registered(make_study: 
     )
     assert (found.voxels == 2).mean() > 0.9
     assert not (strange.voxels == 2).any()
+    config = study.config
+    never = dataclasses.replace(config, slices=dataclasses.replace(config.slices, registered="no"), ciml=CIMLSettings())
+    alone = predict(model, never, primary, auxiliary, device=CPU, reporter=QUIET)
+    assert not (alone.voxels == 2).any()
 
 
 def test_volumes_that_are_not_registered_are_refused_before_anybody_annotates(make_study: Make) -> None:
