@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from monai.networks.blocks.attention_utils import add_decomposed_rel_pos
 
 from VQBEGALLib.config import Config
 from VQBEGALLib.errors import InputError
@@ -121,7 +120,8 @@ def test_attention_adds_relative_positions_as_another_library_does() -> None:
     x = torch.randn(2, 3, 3, 8, generator=generator)
     q, k, v = attention.qkv(x).reshape(2, 9, 3, 2, 4).permute(2, 0, 3, 1, 4).reshape(3, 4, 9, 4).unbind()
     logits = (q / 2) @ k.transpose(1, 2)
-    logits = add_decomposed_rel_pos(logits, q, [attention.rel_pos_h, attention.rel_pos_w], (3, 3), (3, 3))
+    utilities = pytest.importorskip("monai.networks.blocks.attention_utils")
+    logits = utilities.add_decomposed_rel_pos(logits, q, [attention.rel_pos_h, attention.rel_pos_w], (3, 3), (3, 3))
     y = (logits.softmax(2) @ v).reshape(2, 2, 9, 4).transpose(1, 2).reshape(2, 3, 3, 8)
     torch.testing.assert_close(attention(x), attention.proj(y), rtol=1e-5, atol=1e-5)
 
