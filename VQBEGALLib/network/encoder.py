@@ -103,3 +103,9 @@ def stage_channels(settings: NetworkSettings) -> list[int]:
 def unit(features: Tensor, dim: int = 1) -> Tensor:
     """Scale vectors along an axis to length one; in 32 bits whatever the autocast."""
     return functional.normalize(features.to(torch.float32), dim=dim)
+
+
+def directions(features: Tensor) -> Tensor:
+    """Return features as directions only, each position's vector at length √d: what stands in for codebook entries."""
+    scale: float = features.shape[1] ** 0.5
+    return unit(features) * scale

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from VQBEGALLib.config import NetworkSettings
 from VQBEGALLib.network.decoder import Decoder
 from VQBEGALLib.network.discriminator import Discriminator
-from VQBEGALLib.network.encoder import Encoding, build_encoders, unit
+from VQBEGALLib.network.encoder import Encoding, build_encoders, directions
 from VQBEGALLib.network.quantizer import CosineCodebook, Quantized
 from VQBEGALLib.network.share import ALONE, Share
 
@@ -104,7 +104,7 @@ class VQBEGAL(nn.Module):
             return quantized
         zero = features.new_zeros(())
         empty = torch.empty(0, dtype=torch.long, device=features.device)
-        return Quantized(unit(features) * features.shape[1] ** 0.5, empty, zero, zero)
+        return Quantized(directions(features), empty, zero, zero)
 
     def segment(self, x: Tensor, partner: Tensor | None = None, *, auxiliary: bool = False) -> Tensor:
         """Return mask logits of slices, with or without partners; changes nothing in the network.

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from VQBEGALLib.network.share import ALONE, Share
+from VQBEGALLib.training.losses import soft_dice
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,5 @@ def known_loss(logits: Tensor, labels: Labels, share: Share = ALONE) -> Tensor:
         labels: masks, and where they count.
         share: what other processes hold of the batch.
     """
-    p, places = logits.to(torch.float32).sigmoid() * labels.known, (0, 2, 3)
-    target = labels.masks * labels.known
-    overlap, sizes = share.sum(torch.stack([(p * target).sum(places), (p + target).sum(places)]))
-    dice: Tensor = (2 * overlap + 1) / (sizes + 1)
-    return consistency(logits, labels, share) + 1 - dice.mean()
+    p, target = logits.to(torch.float32).sigmoid() * labels.known, labels.masks * labels.known
+    return consistency(logits, labels, share) + 1 - soft_dice(p, target, share).mean()

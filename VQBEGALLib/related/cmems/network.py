@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from VQBEGALLib.config import Config, NetworkSettings
 from VQBEGALLib.network.decoder import Decoder, drop_channels
-from VQBEGALLib.network.encoder import Encoding, build_encoders, unit
+from VQBEGALLib.network.encoder import Encoding, build_encoders, directions
 from VQBEGALLib.network.registry import architecture
 from VQBEGALLib.related.network import JoinedNetwork
 
@@ -36,19 +36,13 @@ class CMEMS(JoinedNetwork):
 
     def join(self, own: Tensor, other: Tensor | None, *, auxiliary: bool) -> tuple[Tensor, Tensor]:
         """See :meth:`JoinedNetwork.join`; the partner is not looked at."""
-        return bottleneck(own), torch.zeros_like(own)
+        return directions(own), torch.zeros_like(own)
 
     def decoder_inputs(
         self, x: Tensor, partner: Tensor | None = None, *, auxiliary: bool = False
     ) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, ...]]:
         """See :meth:`JoinedNetwork.decoder_inputs`; the partner is not looked at, and counts as missing."""
         return super().decoder_inputs(x, None, auxiliary=auxiliary)
-
-
-def bottleneck(features: Tensor) -> Tensor:
-    """Return the map that a decoder gets for features, (B, d, h, w): directions, as in the plain network."""
-    scale: float = features.shape[1] ** 0.5
-    return unit(features) * scale
 
 
 def decode(
@@ -62,7 +56,7 @@ def decode(
         drop: share of the channels zeroed at every level, skips and bottleneck (Tompson et al., 2015).
         generator: source of those draws and of the decoder's own dropout; None drops nothing.
     """
-    z = drop_channels(bottleneck(encoding.features), drop, generator)
+    z = drop_channels(directions(encoding.features), drop, generator)
     skips = tuple(drop_channels(skip, drop, generator) for skip in encoding.skips)
     missing = torch.ones(len(z), dtype=torch.bool, device=z.device)
     logits: Tensor = decoder(z, torch.zeros_like(z), missing, skips, generator=generator)
